@@ -1,0 +1,1 @@
+"""Articles, readers, label sets, splits and corpora."""
