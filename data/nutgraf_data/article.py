@@ -152,15 +152,25 @@ class Article:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The article as one record of JSON lines, the shape that ``read_articles`` reads back."""
-        return {
-            "id": self.id,
-            "published": self.published,
-            "outlet": self.outlet,
-            "headline": self.headline,
-            **self.extra,
-            "paragraphs": [{"text": p.text, "label": p.label, "alt": p.alt, **p.extra} for p in self.paragraphs],
-        }
+        """The article as one record of JSON lines, the shape that ``read_articles`` reads back.
+
+        Raises:
+            DataError: another field that came with it has the name of one of ours.
+        """
+        record = {"id": self.id, "published": self.published, "outlet": self.outlet, "headline": self.headline}
+        paragraphs = []
+        for p in self.paragraphs:
+            known = {"text": p.text, "label": p.label, "alt": p.alt}
+            paragraphs.append({**self._beside(known, p.extra), **p.extra})
+        return {**self._beside({**record, "paragraphs": None}, self.extra), **self.extra, "paragraphs": paragraphs}
+
+    def _beside(self, known: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+        if taken := known.keys() & extra.keys():
+            raise self.error(
+                f"has a field {min(taken)!r} beside the column that was read as {min(taken)!r}",
+                hint="rename one of them in the input",
+            )
+        return known
 
 
 def _is_iso_date(text: str) -> bool:
@@ -168,4 +178,4 @@ def _is_iso_date(text: str) -> bool:
         date.fromisoformat(text[:10])
     except ValueError:
         return False
-    return len(text) == 10 or text[10] in "T "
+    return len(text) == 10 or (len(text) > 10 and text[10] in "T ")

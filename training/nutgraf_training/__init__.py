@@ -1,1 +1,7 @@
-"""Fitting and evaluating."""
+"""Fitting, evaluating, exporting."""
+
+from nutgraf_training.evaluate import Evaluation, evaluate
+from nutgraf_training.recipe import Recipe, load_recipe
+from nutgraf_training.train import TrainResult, train
+
+__all__ = ["Evaluation", "Recipe", "TrainResult", "evaluate", "load_recipe", "train"]

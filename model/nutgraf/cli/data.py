@@ -1,0 +1,240 @@
+"""``nutgraf data check | join | split | stats``."""
+
+from __future__ import annotations
+
+import json as json_module
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nutgraf.cli.console import (
+    ColumnOption,
+    CorpusArgument,
+    EncodingOption,
+    FormatOption,
+    JsonOption,
+    guarded,
+    print_json,
+    progress,
+    read_corpus,
+    say,
+    stdout_console,
+    visible,
+)
+from nutgraf_data.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nutgraf_data.article import Article
+
+app = typer.Typer(help="Check, join, split and count corpora.", no_args_is_help=True)
+
+
+class By(StrEnum):
+    """What a split keeps together."""
+
+    article = "article"
+    outlet = "outlet"
+    date = "date"
+
+
+@app.command("check", epilog="Example: nutgraf data check corpus.csv --held-out test.csv")
+@guarded
+def check(
+    corpus: CorpusArgument,
+    held_out: Annotated[
+        list[str] | None, typer.Option(help="Articles that must not be in the corpus; repeatable.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="The labels that may occur (TOML or JSON); the corpus's own by default.")
+    ] = None,
+    json: JsonOption = False,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """List all problems of a labelled corpus at once; exit with 1 when there are errors."""
+    from nutgraf_data.checks import check_corpus
+    from nutgraf_data.labels import LabelSet
+
+    problems: list[DataError] = []
+    label_set = None if labels is None else LabelSet.from_file(labels)
+
+    def read(sources: list[str]) -> list[Article]:
+        articles: list[Article] = []
+        for source in sources:
+            try:
+                articles += read_corpus(
+                    [source], format=format, column=column, encoding=encoding, on_error=problems.append
+                )
+            except DataError as error:
+                problems.append(error)
+        return articles
+
+    articles = read(corpus)
+    found = check_corpus(
+        articles, label_set=label_set, held_out=read(held_out) if held_out else None, problems=problems
+    )
+    errors = sum(problem.level == "error" for problem in found)
+    if json:
+        print_json(
+            {
+                "articles": len(articles),
+                "errors": errors,
+                "warnings": len(found) - errors,
+                "problems": [vars_of(problem) for problem in found],
+            }
+        )
+    else:
+        for problem in found:
+            where = f"{problem.path}:{problem.line}: " if problem.line else f"{problem.path}: " if problem.path else ""
+            print(visible(f"{problem.level}: {where}{problem.message} [{problem.code}]"))
+        say(f"{len(articles):,} articles: {errors:,} errors, {len(found) - errors:,} warnings")
+    if errors:
+        raise typer.Exit(1)
+
+
+def vars_of(problem: Any) -> dict[str, Any]:
+    """A problem as an object of JSON."""
+    from dataclasses import asdict
+
+    return asdict(problem)
+
+
+@app.command("join", epilog="Example: nutgraf data join newswire-train train.zip --out newswire-train.jsonl")
+@guarded
+def join(
+    labels: Annotated[
+        str, typer.Argument(help="A file of stand-off labels, or the name of one that ships with nutgraf.")
+    ],
+    texts: CorpusArgument,
+    out: Annotated[Path, typer.Option(help="The labelled corpus to write, .jsonl.", show_default=False)],
+    force: Annotated[bool, typer.Option("--force", help="Replace the --out file when it exists.")] = False,
+    json: JsonOption = False,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Rebuild a labelled corpus from its labels and texts that you have.
+
+    Paragraphs are matched by their hashes, whatever your articles are called. A .zip is read as NewsDiscourse.
+    """
+    from nutgraf_data import corpora
+    from nutgraf_data.files import write_text_atomically
+    from nutgraf_data.readers.newsdiscourse import is_newsdiscourse, read_newsdiscourse
+    from nutgraf_data.standoff import join as run
+
+    if out.exists() and not force:
+        raise DataError("exists already", path=out, hint="use --force to replace it, or name another file")
+
+    def read() -> Iterator[Article]:
+        for source in texts:
+            if is_newsdiscourse(source):
+                yield from read_newsdiscourse(source)
+            else:
+                yield from read_corpus([source], format=format, column=column, encoding=encoding)
+
+    path = corpora.labels_path(labels) if labels in corpora.labels_names() else Path(labels)
+    result = run(path, progress(read(), "matching"))
+    lines = (json_module.dumps(article.to_json(), ensure_ascii=False) + "\n" for article in result.articles)
+    write_text_atomically(out, "".join(lines))
+    if json:
+        print_json(
+            {
+                "articles": len(result.articles),
+                "matched": result.matched,
+                "total": result.total,
+                "missing": [{"id": m.id, "indices": list(m.indices), "kept": m.kept} for m in result.missing],
+            }
+        )
+    else:
+        print(visible_lines(result.summary()))
+    say(f"wrote {len(result.articles):,} articles to {out}")
+    if not result.articles:
+        raise DataError(
+            "none of the labelled paragraphs was found in the texts", hint="check that these are its sources"
+        )
+
+
+def visible_lines(text: str) -> str:
+    """``visible``, line by line."""
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
+@app.command("split", epilog="Example: nutgraf data split corpus.jsonl --by date --held-out 0.2 --out split.json")
+@guarded
+def split(
+    corpus: CorpusArgument,
+    by: Annotated[
+        By, typer.Option(help="Keep articles or outlets together, or hold out the newest articles.")
+    ] = By.article,
+    held_out: Annotated[float, typer.Option(min=0.01, max=0.9, help="The share of paragraphs to hold out.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the split, a small JSON file.")] = None,
+    show: Annotated[Path | None, typer.Option(help="Show a saved split of the corpus instead of making one.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the --out file when it exists.")] = False,
+    json: JsonOption = False,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Split a corpus into training and held-out articles; near-duplicate articles stay together."""
+    from nutgraf_data.splits import Split, make_split
+
+    if show is not None and out is not None:
+        raise typer.BadParameter("choose one of --show and --out")
+    if out is not None and out.exists() and not force:
+        raise DataError("exists already", path=out, hint="use --force to replace it, or name another file")
+    articles = list(progress(read_corpus(corpus, format=format, column=column, encoding=encoding), "reading"))
+    made = make_split(articles, by=by.value, held_out=held_out, seed=seed) if show is None else Split.load(show)
+    rows = made.summary(articles)
+    if out is not None:
+        made.save(out)
+        say(f"wrote {out}")
+    if json:
+        print_json({"by": made.by, "seed": made.seed, "parts": rows, "notes": list(made.notes)})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    names = sorted({label for row in rows for label in row["labels"]})
+    for name in ("", *(row["part"] for row in rows)):
+        table.add_column(name, justify="right" if name else "left")
+    for name in ("articles", "paragraphs"):
+        table.add_row(name, *(f"{row[name]:,}" for row in rows))
+    table.add_row("share", *(f"{row['share']:.1%}" for row in rows))
+    for name in names:
+        table.add_row(visible(name), *(f"{row['labels'].get(name, 0):,}" for row in rows))
+    stdout_console().print(table)
+    for note in made.notes:
+        say(f"note: {note}")
+
+
+@app.command("stats", epilog="Example: nutgraf data stats corpus.jsonl")
+@guarded
+def stats(
+    corpus: CorpusArgument,
+    json: JsonOption = False,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Count articles, paragraphs, labels, lengths, dates and outlets."""
+    from nutgraf_data.stats import corpus_stats
+
+    found = corpus_stats(
+        list(progress(read_corpus(corpus, format=format, column=column, encoding=encoding), "reading"))
+    )
+    if json:
+        print_json(found)
+        return
+    for key, value in found.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for name, entry in value.items():
+                print(f"  {visible(str(name))}: {visible(str(entry))}")
+        else:
+            print(f"{key}: {visible(str(value))}")

@@ -1,0 +1,102 @@
+"""``nutgraf predict``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nutgraf.cli.console import (
+    ColumnOption,
+    CorpusArgument,
+    EncodingOption,
+    FormatOption,
+    guarded,
+    progress,
+    read_corpus,
+    say,
+)
+from nutgraf_data.errors import DataError
+
+if TYPE_CHECKING:
+    from nutgraf.annotation import Annotation
+
+EXAMPLES = (
+    "Examples: nutgraf predict article.txt · nutgraf predict articles.jsonl --out roles.parquet · "
+    "cat article.txt | nutgraf predict - --json | jq -r '.segments[].label'"
+)
+
+
+class OnError(StrEnum):
+    """What to do with an article that cannot be read."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+@guarded
+def predict(
+    inputs: CorpusArgument,
+    model: Annotated[str, typer.Option(help="A model folder, or a bundled model: default or linear.")] = "default",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as when piped.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Print a table, as on a terminal.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a .jsonl file (an article a line) or a .parquet file (a segment a row).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the --out file when it exists.")] = False,
+    min_confidence: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Mark segments below this confidence as abstained.")
+    ] = 0.0,
+    on_error: Annotated[
+        OnError,
+        typer.Option(help="Stop at input that cannot be read, or report it, skip it and exit with 1 at the end."),
+    ] = OnError.stop,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Annotate articles: say what each paragraph does.
+
+    Reads text (paragraphs between blank lines), JSON lines, CSV, Parquet, folders of them and standard input.
+    """
+    if json and table:
+        raise typer.BadParameter("choose one of --json and --table")
+    from nutgraf import writers
+    from nutgraf.registry import load
+
+    if out is not None:
+        writers.check_target(out, [Path(source) for source in inputs], force=force)
+    tagger = load(model)
+    skipped: list[DataError] = []
+
+    def skip(error: DataError) -> None:
+        skipped.append(error)
+        say(f"skipped: {error}")
+
+    articles = read_corpus(
+        inputs, format=format, column=column, encoding=encoding, on_error=skip if on_error is OnError.skip else None
+    )
+
+    def annotations() -> Iterator[Annotation]:
+        for article in articles:
+            try:
+                yield tagger.predict(article, min_confidence=min_confidence)
+            except DataError as error:
+                if on_error is OnError.stop:
+                    raise
+                skip(error)
+
+    if out is not None:
+        done = writers.write_file(progress(annotations(), "annotating"), out)
+        say(f"wrote {done:,} articles to {out}")
+    elif json or not (table or sys.stdout.isatty()):
+        writers.write_jsonl(progress(annotations(), "annotating"), sys.stdout)
+    else:
+        writers.write_table(annotations(), tagger.label_set)
+    if skipped:
+        say(f"{len(skipped):,} skipped, see above")
+        raise typer.Exit(1)

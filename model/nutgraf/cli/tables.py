@@ -1,0 +1,70 @@
+"""Tables of metrics for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nutgraf.cli.console import say, stdout_console, visible
+
+if TYPE_CHECKING:
+    from nutgraf_data.article import Article
+    from nutgraf_training.metrics import Scores
+    from nutgraf_training.train import TrainResult
+
+__all__ = ["print_scores", "print_share"]
+
+
+def print_share(articles: Sequence[Article], result: TrainResult, *, from_corpus: bool) -> None:
+    """Says what was trained on and what was split off."""
+    trained = result.folder.manifest["training_data"]
+    line = f"trained on {trained['articles']:,} articles, {trained['paragraphs']:,} paragraphs"
+    if result.evaluation is not None:
+        scores = result.evaluation.scores
+        where = "split off" if from_corpus else "held out"
+        line += f"; {where} {scores.articles:,} articles, {scores.paragraphs:,} labelled paragraphs"
+    say(line)
+
+
+def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
+    """Prints the per-label table, the totals with their intervals, and the confusion table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    record: Mapping[str, Any] = scores if isinstance(scores, Mapping) else scores.to_json()
+    console = stdout_console()
+    table = Table(title=None, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("label", no_wrap=True)
+    for name in ("precision", "recall", "F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("support", justify="right")
+    for label, row in record["labels"].items():
+        cells = [_with_interval(row[key]) for key in ("precision", "recall", "f1")]
+        table.add_row(Text(visible(label)), *cells, f"{row['support']:,}")
+    console.print(Text(visible(title), style="bold"))
+    console.print(f"{record['articles']:,} articles, {record['paragraphs']:,} paragraphs; 95 % intervals over articles")
+    console.print()
+    console.print(table)
+    console.print()
+    for name, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy")):
+        console.print(Text.assemble(f"{name:10}", (_with_interval(record[key]), "bold")))
+    console.print()
+    confusion = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    confusion.add_column("given ↓  predicted →", no_wrap=True)
+    for number in range(1, len(record["labels"]) + 1):
+        confusion.add_column(str(number), justify="right")
+    for number, (label, counts) in enumerate(record["confusion"].items(), 1):
+        row_cells = [
+            Text(str(count), style="bold" if other == label else "" if count else "dim")
+            for other, count in counts.items()
+        ]
+        confusion.add_row(Text(f"{number} {visible(label)}"), *row_cells)
+    console.print(confusion)
+
+
+def _with_interval(interval: Mapping[str, float | None]) -> str:
+    if interval["value"] is None:
+        return "–"
+    if interval["low"] is None or interval["high"] is None:
+        return f"{interval['value']:.3f}"
+    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"

@@ -1,0 +1,103 @@
+"""``nutgraf train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nutgraf.cli.console import (
+    ColumnOption,
+    CorpusArgument,
+    EncodingOption,
+    FormatOption,
+    JsonOption,
+    guarded,
+    print_json,
+    progress,
+    read_corpus,
+    say,
+)
+from nutgraf_data.errors import DataError, MissingExtraError
+
+EXAMPLES = (
+    "Examples: nutgraf train authored --out my-model/ · "
+    "nutgraf train rows.csv --column article=doc --column text=body --out my-model/"
+)
+
+
+@guarded
+def train(
+    corpus: CorpusArgument,
+    out: Annotated[Path, typer.Option(help="The model folder to write.", show_default=False)],
+    recipe: Annotated[str, typer.Option(help="A recipe that ships with nutgraf, or a TOML file.")] = "linear",
+    held_out: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="The share to split off, by article, for evaluation; 0 for none.")
+    ] = 0.1,
+    split: Annotated[
+        Path | None, typer.Option(help="A split made by 'nutgraf data split', instead of --held-out.")
+    ] = None,
+    dev: Annotated[
+        list[str] | None, typer.Option(help="Evaluate on these articles instead of splitting some off; repeatable.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="A label set with descriptions (TOML or JSON).")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Overrides the recipe's seed.")] = None,
+    about: Annotated[Path | None, typer.Option(help="Markdown to put into the model card.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model folder that is already there.")] = False,
+    json: JsonOption = False,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Train a tagger on labelled articles and write a model folder.
+
+    A table has one paragraph a row, with an article id; the labels are those of the corpus, whatever they are.
+    """
+    try:
+        from nutgraf_training.train import train as run
+    except ImportError:
+        raise MissingExtraError("Training", "train") from None
+    from nutgraf.artefact import check_vacant
+    from nutgraf.cli.tables import print_scores, print_share
+    from nutgraf_data.labels import LabelSet
+    from nutgraf_data.splits import Split
+
+    if split is not None and dev:
+        raise typer.BadParameter("choose one of --split and --dev")
+    check_vacant(out, force=force)
+    text = ""
+    if about is not None:
+        try:
+            text = about.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"the text for the model card cannot be read: {error}", path=about) from None
+    label_set = None if labels is None else LabelSet.from_file(labels)
+    options = {"format": format, "column": column, "encoding": encoding}
+    articles = list(progress(read_corpus(corpus, **options), "reading"))  # type: ignore[arg-type]
+    held = list(read_corpus(dev, **options)) if dev else None  # type: ignore[arg-type]
+    paragraphs = [p for article in articles for p in article.paragraphs]
+    say(f"read {len(articles):,} articles, {len(paragraphs):,} paragraphs, from {', '.join(corpus)}")
+    result = run(
+        articles,
+        out,
+        recipe=recipe,
+        label_set=label_set,
+        held_out=held_out,
+        split=None if split is None else Split.load(split),
+        dev=held,
+        dev_name=" and ".join(Path(name).stem for name in dev or ()),
+        seed=seed,
+        about=text,
+        force=force,
+        say=say,
+    )
+    if json:
+        print_json({"model": result.folder.fingerprint, "metrics": result.folder.manifest["metrics"]})
+        return
+    print_share(articles, result, from_corpus=held is None)
+    if result.evaluation is not None:
+        print_scores(result.evaluation.scores, "On the articles held out of training")
+    else:
+        print_scores(result.cross_fitted, "Cross-fitted: every training article scored by a model fitted without it")
+    say(f"wrote {out} (model {result.folder.fingerprint})")

@@ -1,0 +1,79 @@
+"""Models by name: the ones that ship inside the package, and folders on disk."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nutgraf_data.article import Article
+from nutgraf_data.errors import ModelError
+
+if TYPE_CHECKING:
+    from nutgraf.annotation import Annotation
+    from nutgraf.tagger import Tagger
+
+__all__ = ["bundled_models", "load", "model_path", "predict"]
+
+_MODELS = Path(__file__).parent / "models"
+_DEFAULT = "linear"
+
+
+def bundled_models() -> tuple[str, ...]:
+    """The names of the models that ship inside the package, ``default`` first."""
+    return ("default", *sorted(folder.name for folder in _MODELS.iterdir() if (folder / "manifest.json").is_file()))
+
+
+def model_path(model: str | os.PathLike[str]) -> Path:
+    """The folder of a bundled model, or of one given as a path.
+
+    A bundled name wins over a folder of the same name in the working directory; ``./default`` names that folder.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    if isinstance(model, str) and model in bundled_models():
+        return _MODELS / (_DEFAULT if model == "default" else model)
+    path = Path(model)
+    if not path.exists():
+        raise ModelError(
+            f"{str(model)!r} is no folder and no bundled model; the bundled ones are {list(bundled_models())}"
+        )
+    return path
+
+
+def load(model: str | os.PathLike[str] = "default") -> Tagger:
+    """Loads a model.
+
+    Args:
+        model: the name of a bundled model (``default``, ``linear``), or the path of a model folder.
+
+    Raises:
+        ModelError: there is no such model, or the folder fails its checks.
+    """
+    from nutgraf.artefact import read_model
+    from nutgraf.linear import LinearTagger
+
+    folder = read_model(model_path(model))
+    if folder.kind != "linear":
+        raise folder.refuse(f"its kind is {folder.kind!r}, expected 'linear'", "install a newer nutgraf")
+    return LinearTagger(folder)
+
+
+@lru_cache(maxsize=1)
+def _default() -> Tagger:
+    return load()
+
+
+def predict(article: Article | str, *, min_confidence: float = 0.0) -> Annotation:
+    """Annotates one article with the default model, which is loaded once.
+
+    Args:
+        article: an Article, or the text of one with blank lines between its paragraphs.
+        min_confidence: segments below it have ``abstained`` set.
+
+    Raises:
+        DataError: the text has no paragraph.
+    """
+    return _default().predict(article, min_confidence=min_confidence)
