@@ -17,21 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nutgraf.lexicon import FLAGS, Lexicon, bit
+from nutgraf.lexicon import Lexicon
+from nutgraf.signals import SIGNALS, Passage, date_words
 from nutgraf_data.article import Article
 
 __all__ = ["BLOCKS", "FeatureExtractor", "FeatureSettings", "FeatureTable", "Features"]
 
 #: The blocks of features in the order of their numbers.
-BLOCKS = ("word", "pair", "quoted", "attribution", "previous", "next", "opening", "signal", "combination")
-_SIGNAL_BLOCKS = ("signal", "combination")
+BLOCKS = ("word", "pair", "quoted", "attribution", "previous", "next", "opening", "ending", *SIGNALS)
 
 _TOKEN = re.compile(r"\w{1,40}(?:['’]\w{1,40}){0,2}|[^\w\s]")
 _CHUNK = 256  # paragraphs; bounds memory for very long articles
-_WINDOW = 4  # tokens around a verb of saying
-_COUNTED = [bit(flag) for flag in FLAGS if not flag.endswith("_quote")]
-_SPEAKERS = [bit(flag) for flag in ("office", "expertise", "private", "first_person", "third_person", "capitalised")]
-
 _GOLDEN, _MIX, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9)
 
 Ints = NDArray[np.int64]
@@ -117,15 +113,18 @@ class FeatureExtractor:
         limit = self.settings.max_characters
         tokens = [self._tokens(paragraph.text[:limit]) for paragraph in article.paragraphs]
         headline = self._tokens((article.headline or "")[:limit])
+        dates = None if article.published is None else self._lexicon.hashes[self._tokens(date_words(article.published))]
         for start in range(0, len(tokens), _CHUNK):
-            yield self._chunk(tokens, headline, start, min(start + _CHUNK, len(tokens)))
+            yield self._chunk(tokens, headline, dates, start, min(start + _CHUNK, len(tokens)))
 
     def _tokens(self, text: str) -> list[int]:
         lexicon = self._lexicon
         return [lexicon[token] for token in _TOKEN.findall(text)] or [lexicon["."]]
 
-    def _chunk(self, tokens: Sequence[list[int]], headline: list[int], start: int, end: int) -> Features:
-        passage = _Passage(tokens[start:end], self._lexicon)
+    def _chunk(
+        self, tokens: Sequence[list[int]], headline: list[int], dates: Hashes | None, start: int, end: int
+    ) -> Features:
+        passage = Passage(tokens[start:end], self._lexicon)
         rows, blocks, hashes = [], [], []
 
         def put(name: str, row: Ints, hashed: Hashes) -> None:
@@ -145,10 +144,10 @@ class FeatureExtractor:
         if self._on["attribution"]:
             near = passage.near_saying
             put("attribution", row[near], words[near])
-        if self._on["opening"]:
-            place = passage.place
-            first = place < 3
-            put("opening", row[first], words[first] * np.uint64(7) + place[first].astype(np.uint64))
+        for name, place in (("opening", passage.place), ("ending", passage.place_from_end)):
+            if self._on[name]:
+                edge = place < 3
+                put(name, row[edge], words[edge] * np.uint64(7) + place[edge].astype(np.uint64))
         for name, step in (("previous", -1), ("next", 1)):
             if self._on[name]:
                 around = [(i - start, tokens[i + step]) for i in range(start, end) if 0 <= i + step < len(tokens)]
@@ -159,14 +158,15 @@ class FeatureExtractor:
                         np.repeat([i for i, _ in around], [len(ids) for _, ids in around]),
                         self._lexicon.hashes[flat],
                     )
-        if self._on["signal"] or self._on["combination"]:
-            signals, combinations = passage.signals(
+        if any(self._on[name] for name in SIGNALS):
+            tables = passage.signals(
                 first=start,
                 total=len(tokens),
                 lead=self._lexicon.hashes[tokens[0]],
                 headline=self._lexicon.hashes[np.asarray(headline, dtype=np.int64)],
+                dates=dates,
             )
-            for name, table in (("signal", signals), ("combination", combinations)):
+            for name, table in tables.items():
                 if self._on[name]:
                     columns = np.arange(table.shape[1]) << 20
                     put(
@@ -178,116 +178,8 @@ class FeatureExtractor:
         bucket = (np.concatenate(hashes) >> np.uint64(64 - bits)).view(np.int64)
         key = ((np.concatenate(rows) * len(BLOCKS) + np.concatenate(blocks)) << bits) | bucket
         key, count = np.unique(key, return_counts=True)
-        place, block = np.divmod(key >> bits, len(BLOCKS))
-        return Features(end - start, place, block, key & ((1 << bits) - 1), count)
-
-
-class _Passage:
-    """The tokens of consecutive paragraphs, flat.
-
-    Attributes:
-        row: ``(tokens,)`` the paragraph of each token.
-        hashes, flags: ``(tokens,)`` from the lexicon.
-        starts: ``(paragraphs,)`` where each paragraph begins.
-        inside: ``(tokens,)`` whether the token stands in quotation marks.
-        saying: ``(tokens,)`` whether it is a verb of saying outside of them.
-    """
-
-    def __init__(self, tokens: Sequence[list[int]], lexicon: Lexicon) -> None:
-        self.lengths: Ints = np.array([len(ids) for ids in tokens], dtype=np.int64)
-        flat = np.array([row for ids in tokens for row in ids], dtype=np.int64)
-        self.row: Ints = np.repeat(np.arange(len(tokens)), self.lengths)
-        self.starts: Ints = np.cumsum(self.lengths) - self.lengths
-        self.hashes: Hashes = lexicon.hashes[flat]
-        self.flags = lexicon.flags[flat]
-        straight, opening, closing = (
-            (self.flags >> np.uint32(bit(flag)) & np.uint32(1)).astype(np.int64)
-            for flag in ("straight_quote", "opening_quote", "closing_quote")
-        )
-        self.marks: Ints = np.add.reduceat(straight + opening, self.starts)
-        self.inside = (self._running(straight) % 2 == 1) | (self._running(opening - closing) > 0)
-        self.saying = (self.flags >> np.uint32(bit("saying")) & np.uint32(1)).astype(np.bool_) & ~self.inside
-
-    @property
-    def place(self) -> Ints:
-        """``(tokens,)`` the place of each token in its paragraph, from 0."""
-        return np.arange(len(self.row)) - self.starts[self.row]
-
-    @property
-    def near_saying(self) -> NDArray[np.bool_]:
-        """``(tokens,)`` outside quotation marks, up to four tokens from a verb of saying, but not that verb."""
-        near = np.zeros(len(self.row), dtype=np.bool_)
-        for step in range(1, _WINDOW + 1):
-            same = self.row[step:] == self.row[:-step]
-            near[step:] |= self.saying[:-step] & same
-            near[:-step] |= self.saying[step:] & same
-        outside: NDArray[np.bool_] = ~self.inside
-        return near & outside
-
-    def _running(self, marks: Ints) -> Ints:
-        """Running sum of marks within each paragraph."""
-        total = np.cumsum(marks)
-        before = total[self.starts] - marks[self.starts]
-        return total - before[self.row]
-
-    def _sum(self, of: NDArray[Any]) -> Ints:
-        return np.add.reduceat(of.astype(np.int64), self.starts)
-
-    def signals(self, *, first: int, total: int, lead: Hashes, headline: Hashes) -> tuple[Ints, Ints]:
-        """Signals ``(paragraphs, 55)`` and combinations of them ``(paragraphs, 8)``, all small whole numbers.
-
-        Args:
-            first: the place of the first paragraph in its article, from 0.
-            total: the number of paragraphs in the article.
-            lead, headline: hashes of their words.
-        """
-        rows, length = len(self.lengths), self.lengths
-        index = np.arange(first, first + rows)
-        quoted = self._sum(self.inside)
-        said = self._sum(self.saying)
-        flags = np.unpackbits(self.flags.view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
-        counts = np.add.reduceat(flags, self.starts, axis=0, dtype=np.int64)
-        near = np.add.reduceat(flags * self.near_saying[:, None], self.starts, axis=0, dtype=np.int64)
-        in_lead = 10 * self._sum(np.isin(self.hashes, lead)) // length
-        in_headline = self._sum(np.isin(self.hashes, headline))
-        last = total - 1 - index
-        opens = self.flags[self.starts] >> np.uint32(bit("straight_quote")) & np.uint32(3)
-        signals = np.column_stack(
-            [
-                np.minimum(index, 12),
-                np.minimum(last, 6),
-                index * 8 // total,
-                np.full(rows, min(total, 40) // 5),
-                np.minimum(np.log2(length + 1) * 2, 20).astype(np.int64),
-                np.minimum(6 * quoted // length + (quoted > 0), 6),
-                opens != 0,
-                np.minimum(self.marks, 6),
-                np.minimum(said, 4),
-                np.minimum(counts[:, _COUNTED], 5),
-                np.minimum(counts[:, _COUNTED] * 20 // length[:, None], 8),
-                np.minimum(near[:, _SPEAKERS], 3),
-                in_lead,
-                np.minimum(in_headline, 8),
-            ]
-        )
-        speech = np.minimum(said, 2) + 3 * (quoted > 0.3 * length) + 6 * (quoted > 0.7 * length)
-        place = np.minimum(index, 4) + 5 * (last == 0)
-        voice = np.minimum(counts[:, bit("expertise")] + 3 * counts[:, bit("private")], 5)
-        speaker = speech * 20 + np.minimum(counts[:, bit("office")], 2) * 6 + voice
-        year = np.minimum(counts[:, bit("year")], 1)
-        combinations = np.column_stack(
-            [
-                speech * 20 + place,
-                _shift(speech, 1) * 20 + speech,
-                _shift(speech, -1) * 20 + speech,
-                speaker,
-                _shift(speaker, 1),
-                _shift(speaker, -1),
-                year * 20 + place,
-                in_lead * 20 + place,
-            ]
-        )
-        return signals.astype(np.int64), combinations.astype(np.int64)
+        row, block = np.divmod(key >> bits, len(BLOCKS))
+        return Features(end - start, row, block, key & ((1 << bits) - 1), count)
 
 
 class FeatureTable:
@@ -311,7 +203,7 @@ class FeatureTable:
         frequency = np.bincount(features.bucket, minlength=1 << settings.bits)
         buckets = np.flatnonzero(frequency >= settings.min_count)
         idf = np.log((1 + features.paragraphs) / (1 + frequency[buckets])) + 1
-        signal = np.isin(features.block, [BLOCKS.index(name) for name in _SIGNAL_BLOCKS])
+        signal = np.isin(features.block, [BLOCKS.index(name) for name in SIGNALS])
         idf[np.isin(buckets, np.unique(features.bucket[signal]))] = 1.0
         return cls(settings, buckets.astype(np.uint32), idf.astype(np.float16))
 
@@ -338,13 +230,3 @@ def _mix(hashes: Hashes, salt: int) -> Hashes:
     mixed *= _MIX
     mixed ^= mixed >> np.uint64(32)
     return mixed
-
-
-def _shift(values: Ints, by: int) -> Ints:
-    """Values of the paragraph ``by`` places before; -1 where there is none."""
-    moved = np.full(len(values), -1, dtype=np.int64)
-    if by > 0:
-        moved[by:] = values[:-by]
-    else:
-        moved[:by] = values[-by:]
-    return moved

@@ -11,7 +11,119 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLAGS", "Lexicon", "bit"]
+__all__ = ["FLAGS", "MONTHS", "Lexicon", "bit"]
+
+#: What each month is called.
+MONTHS = (
+    "january jan",
+    "february feb",
+    "march mar",
+    "april apr",
+    "may",
+    "june jun",
+    "july jul",
+    "august aug",
+    "september sept sep",
+    "october oct",
+    "november nov",
+    "december dec",
+)
+
+# One line a state or bloc: its name, its people, and the seats of government that stand for it.
+_COUNTRIES = """
+united us u.s america american americans washington
+russia russian russians moscow kremlin
+ukraine ukrainian ukrainians kyiv kiev
+china chinese beijing
+britain british uk england london
+france french paris
+germany german germans berlin
+italy italian italians rome
+spain spanish madrid
+poland polish warsaw
+turkey turkish ankara türkiye
+israel israeli israelis
+palestine palestinian palestinians gaza hamas
+iran iranian iranians tehran
+iraq iraqi iraqis baghdad
+syria syrian syrians damascus
+lebanon lebanese beirut hezbollah
+egypt egyptian egyptians cairo
+saudi saudis riyadh
+yemen yemeni yemenis houthi houthis
+qatar qatari doha
+emirates emirati uae
+jordan jordanian amman
+afghanistan afghan afghans kabul taliban
+pakistan pakistani pakistanis islamabad
+india indian indians delhi
+bangladesh bangladeshi
+lanka lankan
+myanmar burma burmese rohingya
+thailand thai
+vietnam vietnamese hanoi
+philippines philippine filipino manila
+indonesia indonesian jakarta
+malaysia malaysian
+japan japanese tokyo
+korea korean koreans seoul pyongyang
+taiwan taiwanese taipei
+australia australian canberra
+zealand
+canada canadian canadians ottawa
+mexico mexican mexicans
+cuba cuban havana
+venezuela venezuelan venezuelans caracas
+colombia colombian
+brazil brazilian
+argentina argentine
+chile chilean
+nigeria nigerian nigerians
+kenya kenyan
+somalia somali
+ethiopia ethiopian
+sudan sudanese khartoum
+libya libyan tripoli
+congo congolese
+rwanda rwandan
+mali malian
+algeria algerian
+morocco moroccan
+tunisia tunisian
+zimbabwe zimbabwean
+georgia georgian tbilisi
+armenia armenian yerevan
+azerbaijan azerbaijani baku
+belarus belarusian minsk
+moldova moldovan
+serbia serbian serbs belgrade
+kosovo
+bosnia bosnian
+croatia croatian
+greece greek greeks athens
+cyprus cypriot
+hungary hungarian budapest
+romania romanian
+bulgaria bulgarian
+sweden swedish
+finland finnish
+norway norwegian
+denmark danish
+netherlands dutch
+belgium belgian
+austria austrian vienna
+switzerland swiss
+ireland irish dublin
+kazakhstan kazakh
+uzbekistan uzbek
+nepal nepalese
+haiti haitian
+eu european brussels
+nato
+un
+africa african
+asean
+"""
 
 _CLASSES = {
     "saying": """say says said saying tell tells told add adds added adding state states stated announce
@@ -41,14 +153,15 @@ _CLASSES = {
         embassy un nato eu ceasefire agreement accord resolution delegation visit envoy allies foreign countries
         nations""",
     "past": """since ago earlier previously last previous former year years month months decade decades century
-        history founded began was were had been""",
+        history founded began was were""",
+    "present": """is are has have says does do am remains includes makes gives takes""",
+    "pluperfect": "had been",
     "modal": """could would may might should likely if perhaps seems appears suggests risk hope future will""",
     "first_person": "i me my we our us i'm we're i've",
     "third_person": "he she his her him they their",
     "day": """monday tuesday wednesday thursday friday saturday sunday today yesterday tonight morning evening
         night""",
-    "month": """january february march april may june july august september october november december jan feb mar
-        apr jun jul aug sept sep oct nov dec""",
+    "month": " ".join(MONTHS),
     "formula": """reporting editing editor writing by photo image file caption read more click subscribe
         newsletter copyright contributed sign related email follow reuters ap""",
 }
@@ -72,6 +185,8 @@ _CLASS_BITS: dict[str, int] = {}
 for _bit, _words in enumerate(_CLASSES.values()):
     for _word in _words.split():
         _CLASS_BITS[_word] = _CLASS_BITS.get(_word, 0) | 1 << _bit
+
+_COUNTRY = {word: number for number, line in enumerate(_COUNTRIES.split("\n")) for word in line.split()}
 
 _MAX_WORDS = 1 << 18
 
@@ -109,24 +224,29 @@ class Lexicon(dict[str, int]):
     Attributes:
         hashes: ``(rows,)`` uint64, BLAKE2b of the lower-cased token.
         flags: ``(rows,)`` uint32, bit ``b`` set where the token has flag ``FLAGS[b]``.
+        countries: ``(rows,)`` uint8, the number of the state or bloc that a capitalised token names, 0 for none.
     """
 
     hashes: NDArray[np.uint64]
     flags: NDArray[np.uint32]
+    countries: NDArray[np.uint8]
 
     def __init__(self) -> None:
         super().__init__()
         self.hashes = np.zeros(1 << 12, dtype=np.uint64)
         self.flags = np.zeros(1 << 12, dtype=np.uint32)
+        self.countries = np.zeros(1 << 12, dtype=np.uint8)
 
     def __missing__(self, token: str) -> int:
         row = len(self)
         if row == len(self.hashes):
             self.hashes = np.concatenate([self.hashes, np.zeros_like(self.hashes)])
             self.flags = np.concatenate([self.flags, np.zeros_like(self.flags)])
+            self.countries = np.concatenate([self.countries, np.zeros_like(self.countries)])
         lowered = token.lower().replace("’", "'")
         self.hashes[row] = int.from_bytes(blake2b(lowered.encode(), digest_size=8).digest(), "little")
         self.flags[row] = _flags(token, lowered)
+        self.countries[row] = _COUNTRY.get(lowered, 0) if token[0].isupper() else 0
         self[token] = row
         return row
 
