@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from nutgraf_data.errors import DataError
@@ -175,7 +175,7 @@ class Article:
 
 def _is_iso_date(text: str) -> bool:
     try:
-        date.fromisoformat(text[:10])
+        (date if len(text) == 10 else datetime).fromisoformat(text)
     except ValueError:
         return False
     return len(text) == 10 or (len(text) > 10 and text[10] in "T ")

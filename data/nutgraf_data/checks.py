@@ -14,7 +14,7 @@ from nutgraf_data.errors import DataError, MissingExtraError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.standoff import normalise
 
-__all__ = ["Problem", "check_corpus"]
+__all__ = ["LEAK", "LISTED", "RARE_COUNT", "RARE_SHARE", "Problem", "check_corpus"]
 
 #: From this share of common text on (see ``near_duplicates``), a held-out article counts as trained on.
 LEAK = 0.8

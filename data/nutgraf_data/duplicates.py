@@ -10,7 +10,7 @@ from typing import Any
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError, MissingExtraError
 
-__all__ = ["duplicate_groups", "near_duplicates"]
+__all__ = ["SHINGLE", "duplicate_groups", "merge_groups", "near_duplicates"]
 
 #: Words in a shingle.
 SHINGLE = 5

@@ -206,26 +206,29 @@ def make_split(articles: Iterable[Article], *, by: By = "article", held_out: flo
 
 
 def folds(articles: Iterable[Article], n: int, seed: int = 0) -> list[list[int]]:
-    """Splits a corpus into ``n`` folds of about the same number of paragraphs, for cross-fitting.
+    """Splits a corpus into folds of about the same number of paragraphs, for cross-fitting.
+
+    Args:
+        n: how many, at least 2; a corpus with fewer groups of articles that share text gives one a group.
 
     Returns:
-        ``n`` lists of article numbers, each sorted; near-duplicates share a fold. Folds differ by no more
+        lists of article numbers, each sorted; near-duplicates share a fold. Folds differ by no more
         paragraphs than the largest group has.
 
     Raises:
-        DataError: an id occurs twice, or there are fewer than ``n`` groups of articles, or ``n`` is below 2.
+        DataError: an id occurs twice, there are fewer than two groups of articles, or ``n`` is below 2.
         MissingExtraError: datasketch is not installed.
     """
     articles = list(articles)
     _check_ids(articles)
     groups = _groups(articles, [(i, j) for i, j, _ in near_duplicates(articles)], seed)
-    if not 2 <= n <= len(groups):
+    if n < 2 or len(groups) < 2:
         raise DataError(
             f"cannot make {n} folds of {len(articles)} articles in {len(groups)} groups without shared text",
-            hint="expected at least 2 folds and as many groups",
+            hint="expected at least two folds and two such groups",
         )
-    made: list[list[int]] = [[] for _ in range(n)]
-    sizes = [0] * n
+    made: list[list[int]] = [[] for _ in range(min(n, len(groups)))]
+    sizes = [0] * len(made)
     for group in groups:
         smallest = sizes.index(min(sizes))
         made[smallest] += group

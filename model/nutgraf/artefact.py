@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -85,27 +86,30 @@ def read_model(path: str | Path) -> ModelFolder:
 
 def _read_format_1(path: Path, manifest: dict[str, Any]) -> ModelFolder:
     digest = manifest.get("digest")
-    if digest != _digest(manifest):
+    if not isinstance(digest, str) or digest != _digest(manifest):
         raise _refuse(path, "manifest.json was changed after it was written (its digest does not fit)")
+    if not isinstance(manifest.get("kind"), str):
+        raise _refuse(path, f"its kind is {manifest.get('kind')!r}, expected the name of a kind of tagger")
     listed = manifest.get("files")
     if not isinstance(listed, dict) or "settings.toml" not in listed:
         raise _refuse(path, "manifest.json does not list the folder's files")
     for name in listed:
-        if name != Path(name).name or name in {"", ".", "..", _MANIFEST} or "\\" in name or "\0" in name:
+        if name != Path(name).name or name in {"", ".", "..", _MANIFEST} or not name.isprintable() or "\\" in name:
             raise _refuse(path, f"manifest.json lists {name!r}, which is not a plain file name inside the folder")
         if Path(name).suffix.lower() in _EXECUTABLE:
             raise _refuse(path, f"manifest.json lists {name!r}, a type of file that can carry code")
-    for found in sorted(path.iterdir()):
+    for found in _entries(path):
         hidden = found.name.startswith(".") and found.suffix.lower() not in _EXECUTABLE
         if found.name != _MANIFEST and found.name not in listed and not hidden:
             raise _refuse(path, f"{found.name} is not listed in its manifest", "remove that file; it is never read")
     files = {name: _read_file(path, name, entry) for name, entry in listed.items()}
     try:
-        label_set = LabelSet(
-            str(manifest["label_set"]), {str(entry["name"]): str(entry["description"]) for entry in manifest["labels"]}
-        )
+        labels = {str(entry["name"]): str(entry["description"]) for entry in manifest["labels"]}
+        if len(labels) != len(manifest["labels"]):
+            raise ValueError("a label occurs twice")
+        label_set = LabelSet(str(manifest["label_set"]), labels)
         settings = tomllib.loads(files["settings.toml"].decode())
-    except (KeyError, TypeError, ValueError, DataError) as error:
+    except (KeyError, TypeError, ValueError, DataError, RecursionError) as error:
         raise _refuse(path, f"manifest.json or settings.toml is malformed ({error!r})") from None
     return ModelFolder(path, manifest, label_set, settings, files, str(digest)[:16])
 
@@ -114,13 +118,14 @@ _READERS = {1: _read_format_1}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
+    if not os.path.isdir(path):  # unlike Path.is_dir, it never raises
+        what = "is a file" if os.path.exists(path) else "does not exist"
         raise _refuse(path, f"it {what}, expected a folder", "name a model folder, or a bundled model")
     try:
-        if (size := (path / _MANIFEST).stat().st_size) > _MAX_MANIFEST:
+        if (size := _size(path, _MANIFEST)) > _MAX_MANIFEST:
             raise _refuse(path, f"manifest.json has {size:,} bytes, expected at most {_MAX_MANIFEST:,}")
         manifest = json.loads((path / _MANIFEST).read_bytes())
+        _digest(manifest if isinstance(manifest, dict) else {})  # what can just be read may be too deep to be written
     except FileNotFoundError:
         raise _refuse(
             path, "it has no manifest.json, so it is no model folder", "name the folder that train wrote"
@@ -143,7 +148,7 @@ def _read_file(path: Path, name: str, entry: Any) -> bytes:
         raise _refuse(path, f"manifest.json does not give the size and SHA-256 of {name}")
     file = path / name
     try:
-        if (size := file.stat().st_size) != entry["size"]:
+        if (size := _size(path, name)) != entry["size"]:
             raise _refuse(path, f"{name} has {size:,} bytes, expected {entry['size']:,}")
         content = file.read_bytes()
     except FileNotFoundError:
@@ -153,6 +158,26 @@ def _read_file(path: Path, name: str, entry: Any) -> bytes:
     if (found := hashlib.sha256(content).hexdigest()) != entry["sha256"]:
         raise _refuse(path, f"{name} has SHA-256 {found[:12]}…, expected {entry['sha256'][:12]}…")
     return content
+
+
+def _size(path: Path, name: str) -> int:
+    """The size of a file of the folder.
+
+    Raises:
+        ModelError: it is a link, which may lead anywhere, or another thing whose content cannot be relied on.
+        OSError: it is missing.
+    """
+    found = (path / name).lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise _refuse(path, f"{name} is a link or a special file, expected a plain file")
+    return found.st_size
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())
+    except OSError as error:
+        raise _refuse(path, f"the folder cannot be listed: {error.strerror}") from None
 
 
 def write_model(
@@ -178,8 +203,8 @@ def write_model(
     Raises:
         ModelError: something is at ``path`` already, or the disk refused.
     """
-    path = Path(path)
     check_vacant(path, force=force)
+    path = Path(path).resolve()  # a link stays, and what it leads to is replaced
     record: dict[str, Any] = {
         "format": FORMAT,
         "kind": kind,
@@ -205,11 +230,12 @@ def write_model(
                 os.fsync(stream.fileno())
         if path.exists():
             old = made.with_name(made.name + ".old")
-            path.rename(old)
             try:
+                path.rename(old)
                 made.rename(path)
-            except OSError:
-                old.rename(path)
+            except BaseException:
+                if old.exists():
+                    old.rename(path)
                 raise
             shutil.rmtree(old, ignore_errors=True)
         else:
@@ -230,15 +256,34 @@ def check_vacant(path: str | Path, *, force: bool) -> None:
         ModelError: something is there, and it is no model folder or ``force`` is false.
     """
     path = Path(path)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         return
-    if not (path / _MANIFEST).is_file():
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
-            return
-        raise ModelError(f"{path} exists and is no model folder, so it is not replaced; name another folder")
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+        return
+    if (foreign := _foreign(path)) is not None:
+        raise ModelError(
+            f"{path} exists and is no model folder ({foreign}), so it is not replaced; name another folder"
+        )
     if not force:
         raise ModelError(f"{path} already holds a model; use --force to replace it, or name another folder")
+
+
+def _foreign(path: Path) -> str | None:
+    """What shows that a folder is not, or not only, a model; None where nothing but a model would be lost with it."""
+    try:
+        manifest = _read_manifest(path)
+        entries = _entries(path)
+    except ModelError as error:
+        return str(error).split(": ", 1)[-1].rsplit("; ", 1)[0]
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not {"format", "kind", "labels", "digest"} <= manifest.keys():
+        return "its manifest.json is not that of a model"
+    for found in entries:
+        plain = found.is_file() and (found.name in {_MANIFEST, *files} or found.name.startswith("."))
+        if not plain:
+            return f"it holds {found.name}"
+    return None
 
 
 def _sync_folder(path: Path) -> None:

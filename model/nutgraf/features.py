@@ -1,16 +1,17 @@
 """The features of a paragraph in its article, the same for fitting and for prediction.
 
 A paragraph becomes a sparse row of hashed features in *blocks*: its words and word pairs, the words inside and
-outside quotation marks, who says it, the words of the paragraphs before and after it, and *signals* — where it
-stands, how much of it is quoted, how many words of which class it has, how much it shares with the headline and the
-lead. Each block of each row is scaled to unit length and then by the weight that the recipe gives the block.
+outside quotation marks, who says it and how that person was introduced, the words of the paragraphs before and after
+it, and *signals*: where it stands, how much of it is quoted, how many words of which class it has, how much it shares
+with the headline and the lead. Each block of each row is scaled to unit length, then by its weight in the recipe.
 Words are hashed (Weinberger et al., 2009), so that a model holds no word list of its training articles.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,17 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nutgraf.lexicon import Lexicon
-from nutgraf.signals import SIGNALS, Passage, date_words
+from nutgraf.signals import SIGNALS, Passage, mix
 from nutgraf_data.article import Article
 
 __all__ = ["BLOCKS", "FeatureExtractor", "FeatureSettings", "FeatureTable", "Features"]
 
 #: The blocks of features in the order of their numbers.
-BLOCKS = ("word", "pair", "quoted", "attribution", "previous", "next", "opening", "ending", *SIGNALS)
+BLOCKS = ("word", "pair", "quoted", "attribution", "introduction", "previous", "next", "opening", *SIGNALS)
 
 _TOKEN = re.compile(r"\w{1,40}(?:['’]\w{1,40}){0,2}|[^\w\s]")
 _CHUNK = 256  # paragraphs; bounds memory for very long articles
-_GOLDEN, _MIX, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9)
+_BLOCK_BITS = 5
+
+#: 1 + ln(count), the sublinear term frequency of scikit-learn; a word that stands more than 255 times counts as 255.
+_TERM_FREQUENCY = (1 + np.log(np.maximum(np.arange(256), 1))).astype(np.float32)
+
+_GOLDEN, _STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0x165667B19E3779F9)
+_SALTS = [np.uint64(0xC2B2AE3D27D4EB4F * (number + 1) % (1 << 64)) for number in range(len(BLOCKS))]
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -52,12 +59,22 @@ class FeatureSettings:
     weights: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(BLOCKS, 1.0))
 
     def __post_init__(self) -> None:
+        for name in ("bits", "min_count", "max_characters"):
+            if not isinstance(value := getattr(self, name), int) or isinstance(value, bool):
+                raise ValueError(f"features.{name} is {value!r}, expected a whole number")
         if not 8 <= self.bits <= 24:
             raise ValueError(f"features.bits is {self.bits}, expected 8 to 24")
         if self.min_count < 1 or self.max_characters < 1:
             raise ValueError("features.min_count and features.max_characters must be at least 1")
+        if not isinstance(self.weights, Mapping):
+            raise ValueError(f"features.weights is {self.weights!r}, expected a table of block = weight")
         if unknown := set(self.weights) - set(BLOCKS):
             raise ValueError(f"features.weights has unknown blocks {sorted(unknown)}, expected some of {list(BLOCKS)}")
+        for name, weight in self.weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise ValueError(f"features.weights.{name} is {weight!r}, expected a number from 0 up")
+        if not any(self.weights.values()):
+            raise ValueError("features.weights has no block above 0, so that nothing would be read")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> FeatureSettings:
@@ -66,6 +83,8 @@ class FeatureSettings:
         Raises:
             ValueError: a key is unknown or a value is out of range.
         """
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"features is {settings!r}, expected a table [features]")
         if unknown := set(settings) - set(cls.__dataclass_fields__):
             raise ValueError(f"[features] has unknown keys {sorted(unknown)}")
         return cls(**settings)
@@ -112,74 +131,67 @@ class FeatureExtractor:
         self._lexicon.trim()
         limit = self.settings.max_characters
         tokens = [self._tokens(paragraph.text[:limit]) for paragraph in article.paragraphs]
-        headline = self._tokens((article.headline or "")[:limit])
-        dates = None if article.published is None else self._lexicon.hashes[self._tokens(date_words(article.published))]
+        passage = Passage(tokens, self._lexicon)
+        headline = self._lexicon.hashes[self._tokens((article.headline or "")[:limit])]
+        signals = passage.signals(headline) if any(self._on[name] for name in SIGNALS) else {}
         for start in range(0, len(tokens), _CHUNK):
-            yield self._chunk(tokens, headline, dates, start, min(start + _CHUNK, len(tokens)))
+            yield self._chunk(passage, signals, start, min(start + _CHUNK, len(tokens)))
 
     def _tokens(self, text: str) -> list[int]:
         lexicon = self._lexicon
         return [lexicon[token] for token in _TOKEN.findall(text)] or [lexicon["."]]
 
-    def _chunk(
-        self, tokens: Sequence[list[int]], headline: list[int], dates: Hashes | None, start: int, end: int
-    ) -> Features:
-        passage = Passage(tokens[start:end], self._lexicon)
-        rows, blocks, hashes = [], [], []
+    def _chunk(self, passage: Passage, signals: Mapping[str, Ints], start: int, end: int) -> Features:
+        """The features of the paragraphs from ``start`` up to ``end``."""
+        bits = self.settings.bits
+        keys: list[Ints] = []
 
-        def put(name: str, row: Ints, hashed: Hashes) -> None:
-            block = BLOCKS.index(name)
-            rows.append(row)
-            blocks.append(np.full(len(row), block))
-            hashes.append(_mix(hashed, block))
+        def put(name: str, row: Ints, hashes: Hashes) -> None:
+            number = BLOCKS.index(name)
+            bucket = ((hashes ^ _SALTS[number]) * _GOLDEN >> np.uint64(64 - bits)).view(np.int64)
+            keys.append((row - start << _BLOCK_BITS | number) << bits | bucket)
 
-        words, row = passage.hashes, passage.row
+        first, last = passage.bounds(start, end)
+        row, words = passage.row[first:last], passage.hashes[first:last]
         if self._on["word"]:
             put("word", row, words)
         if self._on["pair"]:
             same = row[1:] == row[:-1]
-            put("pair", row[1:][same], (_mix(words[:-1], 101) + words[1:] * _STEP)[same])
+            put("pair", row[1:][same], (words[:-1] * _STEP + words[1:])[same])
         if self._on["quoted"]:
-            put("quoted", row, words + passage.inside.astype(np.uint64))
+            put("quoted", row, words + passage.inside[first:last])
         if self._on["attribution"]:
-            near = passage.near_saying
+            near = passage.near_saying[first:last]
             put("attribution", row[near], words[near])
-        for name, place in (("opening", passage.place), ("ending", passage.place_from_end)):
+        if self._on["introduction"]:
+            of, hashes = passage.introductions
+            here = slice(*np.searchsorted(of, (start, end)))
+            put("introduction", of[here], hashes[here])
+        if self._on["previous"]:
+            before = slice(*passage.bounds(max(start - 1, 0), end - 1))
+            put("previous", passage.row[before] + 1, passage.hashes[before])
+        if self._on["next"]:
+            after = slice(*passage.bounds(start + 1, min(end + 1, len(passage.lengths))))
+            put("next", passage.row[after] - 1, passage.hashes[after])
+        if self._on["opening"]:
+            place = passage.place[first:last]
+            begins = place < 3
+            put("opening", row[begins], words[begins] + place[begins].view(np.uint64))
+        for name, table in signals.items():
             if self._on[name]:
-                edge = place < 3
-                put(name, row[edge], words[edge] * np.uint64(7) + place[edge].astype(np.uint64))
-        for name, step in (("previous", -1), ("next", 1)):
-            if self._on[name]:
-                around = [(i - start, tokens[i + step]) for i in range(start, end) if 0 <= i + step < len(tokens)]
-                if around:
-                    flat = np.concatenate([np.asarray(ids, dtype=np.int64) for _, ids in around])
-                    put(
-                        name,
-                        np.repeat([i for i, _ in around], [len(ids) for _, ids in around]),
-                        self._lexicon.hashes[flat],
-                    )
-        if any(self._on[name] for name in SIGNALS):
-            tables = passage.signals(
-                first=start,
-                total=len(tokens),
-                lead=self._lexicon.hashes[tokens[0]],
-                headline=self._lexicon.hashes[np.asarray(headline, dtype=np.int64)],
-                dates=dates,
-            )
-            for name, table in tables.items():
-                if self._on[name]:
-                    columns = np.arange(table.shape[1]) << 20
-                    put(
-                        name,
-                        np.repeat(np.arange(end - start), table.shape[1]),
-                        (table + columns).ravel().view(np.uint64),
-                    )
-        bits = self.settings.bits
-        bucket = (np.concatenate(hashes) >> np.uint64(64 - bits)).view(np.int64)
-        key = ((np.concatenate(rows) * len(BLOCKS) + np.concatenate(blocks)) << bits) | bucket
-        key, count = np.unique(key, return_counts=True)
-        row, block = np.divmod(key >> bits, len(BLOCKS))
-        return Features(end - start, row, block, key & ((1 << bits) - 1), count)
+                part = table[start:end]
+                hashes = mix(part + (np.arange(part.shape[1]) << 20))
+                put(name, np.repeat(np.arange(start, end), part.shape[1]), hashes.ravel())
+
+        key = np.concatenate(keys)
+        key.sort()
+        new = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+        count = np.diff(new, append=len(key))
+        key = key[new]
+        group = key >> bits
+        return Features(
+            end - start, group >> _BLOCK_BITS, group & ((1 << _BLOCK_BITS) - 1), key & ((1 << bits) - 1), count
+        )
 
 
 class FeatureTable:
@@ -216,17 +228,8 @@ class FeatureTable:
         column = self._column[features.bucket]
         kept = column >= 0
         row, block, column = features.row[kept], features.block[kept], column[kept]
-        value = (1 + np.log(features.count[kept].astype(np.float32))) * self.idf[column]
-        group = row * len(BLOCKS) + block
+        value = _TERM_FREQUENCY[np.minimum(features.count[kept], 255)] * self.idf[column]
+        group = (row << _BLOCK_BITS) | block
         norm = np.sqrt(np.bincount(group, weights=value * value, minlength=1))
         value *= self._weights[block] / norm[group].astype(np.float32)
         return row, column, value
-
-
-def _mix(hashes: Hashes, salt: int) -> Hashes:
-    """Mixes 64-bit hashes with a salt so that every bit of the result depends on all of theirs."""
-    mixed = hashes * _GOLDEN + np.uint64((salt * 0x9E3779B97F4A7C15 + 12345) % (1 << 64))
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= _MIX
-    mixed ^= mixed >> np.uint64(32)
-    return mixed

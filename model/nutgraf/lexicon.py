@@ -11,119 +11,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLAGS", "MONTHS", "Lexicon", "bit"]
-
-#: What each month is called.
-MONTHS = (
-    "january jan",
-    "february feb",
-    "march mar",
-    "april apr",
-    "may",
-    "june jun",
-    "july jul",
-    "august aug",
-    "september sept sep",
-    "october oct",
-    "november nov",
-    "december dec",
-)
-
-# One line a state or bloc: its name, its people, and the seats of government that stand for it.
-_COUNTRIES = """
-united us u.s america american americans washington
-russia russian russians moscow kremlin
-ukraine ukrainian ukrainians kyiv kiev
-china chinese beijing
-britain british uk england london
-france french paris
-germany german germans berlin
-italy italian italians rome
-spain spanish madrid
-poland polish warsaw
-turkey turkish ankara türkiye
-israel israeli israelis
-palestine palestinian palestinians gaza hamas
-iran iranian iranians tehran
-iraq iraqi iraqis baghdad
-syria syrian syrians damascus
-lebanon lebanese beirut hezbollah
-egypt egyptian egyptians cairo
-saudi saudis riyadh
-yemen yemeni yemenis houthi houthis
-qatar qatari doha
-emirates emirati uae
-jordan jordanian amman
-afghanistan afghan afghans kabul taliban
-pakistan pakistani pakistanis islamabad
-india indian indians delhi
-bangladesh bangladeshi
-lanka lankan
-myanmar burma burmese rohingya
-thailand thai
-vietnam vietnamese hanoi
-philippines philippine filipino manila
-indonesia indonesian jakarta
-malaysia malaysian
-japan japanese tokyo
-korea korean koreans seoul pyongyang
-taiwan taiwanese taipei
-australia australian canberra
-zealand
-canada canadian canadians ottawa
-mexico mexican mexicans
-cuba cuban havana
-venezuela venezuelan venezuelans caracas
-colombia colombian
-brazil brazilian
-argentina argentine
-chile chilean
-nigeria nigerian nigerians
-kenya kenyan
-somalia somali
-ethiopia ethiopian
-sudan sudanese khartoum
-libya libyan tripoli
-congo congolese
-rwanda rwandan
-mali malian
-algeria algerian
-morocco moroccan
-tunisia tunisian
-zimbabwe zimbabwean
-georgia georgian tbilisi
-armenia armenian yerevan
-azerbaijan azerbaijani baku
-belarus belarusian minsk
-moldova moldovan
-serbia serbian serbs belgrade
-kosovo
-bosnia bosnian
-croatia croatian
-greece greek greeks athens
-cyprus cypriot
-hungary hungarian budapest
-romania romanian
-bulgaria bulgarian
-sweden swedish
-finland finnish
-norway norwegian
-denmark danish
-netherlands dutch
-belgium belgian
-austria austrian vienna
-switzerland swiss
-ireland irish dublin
-kazakhstan kazakh
-uzbekistan uzbek
-nepal nepalese
-haiti haitian
-eu european brussels
-nato
-un
-africa african
-asean
-"""
+__all__ = ["FLAGS", "Lexicon", "bit"]
 
 _CLASSES = {
     "saying": """say says said saying tell tells told add adds added adding state states stated announce
@@ -150,7 +38,6 @@ _CLASSES = {
         protesters fan fans survivor survivors victim victims patient customer customers girl boy woman man mom
         dad brother sister voter voters""",
     "diplomacy": """talks negotiations summit treaty sanctions ambassador bilateral diplomatic diplomats diplomacy
-        embassy un nato eu ceasefire agreement accord resolution delegation visit envoy allies foreign countries
         nations""",
     "past": """since ago earlier previously last previous former year years month months decade decades century
         history founded began was were""",
@@ -161,7 +48,8 @@ _CLASSES = {
     "third_person": "he she his her him they their",
     "day": """monday tuesday wednesday thursday friday saturday sunday today yesterday tonight morning evening
         night""",
-    "month": " ".join(MONTHS),
+    "month": """january february march april may june july august september october november december jan feb mar
+        apr jun jul aug sept sep oct nov dec""",
     "formula": """reporting editing editor writing by photo image file caption read more click subscribe
         newsletter copyright contributed sign related email follow reuters ap""",
 }
@@ -175,6 +63,7 @@ _SHAPES = (
     "all_capitals",
     "straight_quote",
     "opening_quote",
+    "low_quote",
     "closing_quote",
 )
 
@@ -185,8 +74,6 @@ _CLASS_BITS: dict[str, int] = {}
 for _bit, _words in enumerate(_CLASSES.values()):
     for _word in _words.split():
         _CLASS_BITS[_word] = _CLASS_BITS.get(_word, 0) | 1 << _bit
-
-_COUNTRY = {word: number for number, line in enumerate(_COUNTRIES.split("\n")) for word in line.split()}
 
 _MAX_WORDS = 1 << 18
 
@@ -206,7 +93,8 @@ def _flags(token: str, lowered: str) -> int:
         "sentence_end": token in {".", "!", "?"},
         "all_capitals": len(token) > 1 and token.isupper(),
         "straight_quote": token == '"',
-        "opening_quote": token in {"“", "«", "„"},
+        "opening_quote": token in {"“", "«"},
+        "low_quote": token == "„",
         "closing_quote": token in {"”", "»"},
     }
     flags = _CLASS_BITS.get(lowered, 0)
@@ -224,29 +112,24 @@ class Lexicon(dict[str, int]):
     Attributes:
         hashes: ``(rows,)`` uint64, BLAKE2b of the lower-cased token.
         flags: ``(rows,)`` uint32, bit ``b`` set where the token has flag ``FLAGS[b]``.
-        countries: ``(rows,)`` uint8, the number of the state or bloc that a capitalised token names, 0 for none.
     """
 
     hashes: NDArray[np.uint64]
     flags: NDArray[np.uint32]
-    countries: NDArray[np.uint8]
 
     def __init__(self) -> None:
         super().__init__()
         self.hashes = np.zeros(1 << 12, dtype=np.uint64)
         self.flags = np.zeros(1 << 12, dtype=np.uint32)
-        self.countries = np.zeros(1 << 12, dtype=np.uint8)
 
     def __missing__(self, token: str) -> int:
         row = len(self)
         if row == len(self.hashes):
             self.hashes = np.concatenate([self.hashes, np.zeros_like(self.hashes)])
             self.flags = np.concatenate([self.flags, np.zeros_like(self.flags)])
-            self.countries = np.concatenate([self.countries, np.zeros_like(self.countries)])
         lowered = token.lower().replace("’", "'")
         self.hashes[row] = int.from_bytes(blake2b(lowered.encode(), digest_size=8).digest(), "little")
         self.flags[row] = _flags(token, lowered)
-        self.countries[row] = _COUNTRY.get(lowered, 0) if token[0].isupper() else 0
         self[token] = row
         return row
 

@@ -36,7 +36,7 @@ def model_path(model: str | os.PathLike[str]) -> Path:
     if isinstance(model, str) and model in bundled_models():
         return _MODELS / (_DEFAULT if model == "default" else model)
     path = Path(model)
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, it never raises
         raise ModelError(
             f"{str(model)!r} is no folder and no bundled model; the bundled ones are {list(bundled_models())}"
         )

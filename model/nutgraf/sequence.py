@@ -6,6 +6,7 @@ form of Rabiner (1989), section V.A. One function serves prediction (one article
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,18 +40,20 @@ class Chains:
         lengths: ``(articles,)`` the number of paragraphs of each, at least 1.
 
     Attributes:
-        steps: for each place in an article, the rows of the paragraphs that stand there, longest article first.
-        last: ``(articles,)`` the rows of the last paragraphs.
-        first: ``(articles,)`` the rows of the first ones, in the order of ``lengths``.
+        first, last: ``(articles,)`` the rows of the first and of the last paragraphs, in the order of ``lengths``.
+        order: ``(paragraphs,)`` the rows by their place in the article: all first paragraphs, then all second ones, and
+            so on, longest article first, so that the articles that go on stand in front.
+        edges: where in ``order`` each place begins and ends.
     """
 
     def __init__(self, lengths: Sequence[int]) -> None:
         sizes = np.asarray(lengths, dtype=np.int64)
         self.first: Ints = np.cumsum(sizes) - sizes
         self.last: Ints = self.first + sizes - 1
-        order = np.argsort(-sizes, kind="stable")
-        alive = [int(n) for n in np.searchsorted(-sizes[order], -np.arange(sizes.max()), side="left")]
-        self.steps: list[Ints] = [self.first[order[:n]] + place for place, n in enumerate(alive)]
+        longest = np.argsort(-sizes, kind="stable")
+        alive = np.searchsorted(-sizes[longest], -np.arange(sizes.max()), side="left")
+        self.edges: list[int] = [0, *np.cumsum(alive).tolist()]
+        self.order: Ints = np.concatenate([self.first[longest[:n]] + place for place, n in enumerate(alive)])
 
 
 def forward_backward(unary: Floats, transitions: Transitions, chains: Chains) -> tuple[Floats, float, Floats]:
@@ -72,25 +75,31 @@ def forward_backward(unary: Floats, transitions: Transitions, chains: Chains) ->
     shift = float(transitions.between.max())
     step = np.exp(transitions.between - shift)
 
+    potential = potential[chains.order]
+    places = list(itertools.pairwise(chains.edges))
     alpha = np.empty_like(potential)
     scale = np.empty((len(potential), 1))
-    before = np.empty((0, 0))
-    for place, rows in enumerate(chains.steps):
-        here = potential[rows]
+    before = alpha[:0]
+    for place, (start, end) in enumerate(places):
+        here = potential[start:end]
         if place:
-            here *= before[: len(rows)] @ step
-        scale[rows] = total = here.sum(axis=1, keepdims=True)
-        before = alpha[rows] = here / total
+            here = here * (before[: end - start] @ step)
+        total = here.sum(axis=1, keepdims=True)
+        scale[start:end] = total
+        before = alpha[start:end]
+        np.divide(here, total, out=before)
     potential /= scale
 
     beta = np.ones_like(potential)
     expected = np.zeros_like(step)
-    for rows, after in zip(chains.steps[-2::-1], chains.steps[:0:-1], strict=True):
-        message = potential[after] * beta[after]
-        here = rows[: len(after)]
-        beta[here] = message @ step.T
-        expected += alpha[here].T @ message
-    marginals = alpha * beta
-    marginals /= marginals.sum(axis=1, keepdims=True)
+    for (start, _), (middle, end) in zip(places[-2::-1], places[:0:-1], strict=True):
+        message = potential[middle:end] * beta[middle:end]
+        goes_on = slice(start, start + end - middle)
+        beta[goes_on] = message @ step.T
+        expected += alpha[goes_on].T @ message
+    alpha *= beta
+    alpha /= alpha.sum(axis=1, keepdims=True)
+    marginals = np.empty_like(alpha)
+    marginals[chains.order] = alpha
     joints = len(unary) - len(chains.first)
     return marginals, float(np.log(scale).sum() + top.sum() + shift * joints), expected * step

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from nutgraf_data.files import replacing
 from nutgraf_data.labels import LabelSet
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 __all__ = ["check_target", "write_file", "write_jsonl", "write_parquet", "write_table"]
@@ -21,6 +24,7 @@ __all__ = ["check_target", "write_file", "write_jsonl", "write_parquet", "write_
 #: Colours of labels in their order; they differ in lightness, too, and the label's name always stands beside.
 _COLOURS = ("red", "blue", "magenta", "green", "yellow", "cyan", "bright_black")
 _ROWS = 10_000  # segments in a Parquet row group
+_NESTED = 40  # lists in lists; pyarrow writes deeper ones, but no reader opens them
 
 
 def check_target(path: Path, inputs: Sequence[Path], *, force: bool) -> None:
@@ -54,13 +58,42 @@ def write_file(annotations: Iterable[Annotation], path: str | Path) -> int:
 
 
 def write_jsonl(annotations: Iterable[Annotation], stream: IO[str]) -> int:
-    """One article a line; returns how many."""
+    """One article a line; returns how many.
+
+    Of the fields that came with an article, dates become ISO 8601 strings, decimal numbers strings of their digits,
+    and NaN and infinity, which JSON does not have, null.
+
+    Raises:
+        DataError: a field holds what JSON cannot.
+    """
     count = 0
     for annotation in annotations:
-        # ASCII, so that no terminal, encoding or line separator inside a text can break a line
-        stream.write(json.dumps(annotation.to_json()) + "\n")
+        stream.write(_line(annotation))
         count += 1
     return count
+
+
+def _line(annotation: Annotation) -> str:
+    # ASCII, so that no terminal, encoding or line separator inside a text can break a line
+    record = annotation.to_json()
+    try:
+        try:
+            return json.dumps(record, allow_nan=False, default=_plain) + "\n"
+        except ValueError:
+            finite = json.loads(json.dumps(record, default=_plain), parse_constant=lambda _: None)
+            return json.dumps(finite) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise annotation.article.error(
+            f"its fields cannot be written as JSON: {error}", hint="leave them out of the input"
+        ) from None
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal | timedelta):
+        return str(value)
+    raise TypeError(f"a value of type {type(value).__name__}")
 
 
 def write_parquet(annotations: Iterable[Annotation], path: str | Path) -> int:
@@ -93,6 +126,8 @@ def write_parquet(annotations: Iterable[Annotation], path: str | Path) -> int:
                 columns = list(dict.fromkeys(key for row in batch for key in row))
                 try:
                     table = pyarrow.table({name: [row.get(name) for row in batch] for name in columns})
+                    if deep := [field.name for field in table.schema if _depth(field.type, pyarrow) > _NESTED]:
+                        raise pyarrow.ArrowInvalid(f"{deep[0]!r} is nested more than {_NESTED} deep")
                     if writer is None:
                         writer = pyarrow.parquet.ParquetWriter(temporary, _settled(table.schema, pyarrow))
                     if unknown := set(columns) - set(writer.schema.names):
@@ -103,16 +138,24 @@ def write_parquet(annotations: Iterable[Annotation], path: str | Path) -> int:
                             schema=writer.schema,
                         )
                     )
-                except (pyarrow.ArrowException, OverflowError) as error:
+                except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError, RecursionError) as error:
                     raise DataError(
                         f"the fields of the articles do not fit into one table: {error}",
                         path=path,
                         hint="write .jsonl, which takes any fields",
                     ) from None
+            if writer is None:  # no article: a table without rows, as a file of no bytes is not Parquet
+                pyarrow.parquet.write_table(pyarrow.table({}), temporary)
         finally:
             if writer is not None:
                 writer.close()
     return count
+
+
+def _depth(kind: Any, pyarrow: Any) -> int:
+    if not pyarrow.types.is_nested(kind):
+        return 0
+    return 1 + max((_depth(kind.field(number).type, pyarrow) for number in range(kind.num_fields)), default=0)
 
 
 def _settled(schema: Any, pyarrow: Any) -> Any:
@@ -122,14 +165,19 @@ def _settled(schema: Any, pyarrow: Any) -> Any:
     )
 
 
-def write_table(annotations: Iterable[Annotation], label_set: LabelSet) -> None:
-    """Prints articles as coloured tables to standard output: label, confidence, paragraph."""
+def write_table(annotations: Iterable[Annotation], label_set: LabelSet, console: Console | None = None) -> None:
+    """Prints articles as coloured tables: label, confidence, paragraph.
+
+    Args:
+        label_set: of the model, for the colours.
+        console: where to print; standard output by default.
+    """
     from rich.table import Table
     from rich.text import Text
 
     from nutgraf.cli.console import stdout_console, visible
 
-    console = stdout_console()
+    console = console or stdout_console()
     colours = {label: _COLOURS[index % len(_COLOURS)] for index, label in enumerate(label_set.labels)}
 
     def cell(text: str, style: str = "") -> Text:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
 
 from nutgraf.features import FeatureExtractor, Features, FeatureTable
 from nutgraf.linear import LinearWeights, context
@@ -134,9 +136,6 @@ def fit_margins(
     Returns:
         coefficients ``(features, labels)`` and intercepts ``(labels,)``.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
-
     known = np.flatnonzero(given >= 0)
     soft = (
         np.flatnonzero((alternative >= 0) & (given >= 0) & (alternative != given)) if settings.alt_weight else known[:0]

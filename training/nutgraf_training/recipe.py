@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -110,8 +111,15 @@ class Recipe:
 
 
 def _table(kind: type[_Settings], name: str, record: Mapping[str, Any]) -> _Settings:
-    if unknown := set(record) - {f.name for f in fields(kind)}:
-        raise ValueError(f"[{name}] has unknown keys {sorted(unknown)}")
+    if not isinstance(record, Mapping):
+        raise ValueError(f"{name} is {record!r}, expected a table [{name}]")
+    known = {f.name: f.type for f in fields(kind)}
+    if unknown := set(record) - set(known):
+        raise ValueError(f"[{name}] has unknown keys {sorted(unknown)}, expected some of {sorted(known)}")
+    for key, value in record.items():
+        whole = known[key] in {"int", int}
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
+            raise ValueError(f"{name}.{key} is {value!r}, expected a {'whole ' if whole else ''}number")
     return kind(**record)
 
 
@@ -142,5 +150,5 @@ def load_recipe(recipe: str | Path, *, seed: int | None = None) -> Recipe:
             path=path,
             hint=f"the recipes that ship with nutgraf are {', '.join(recipe_names())}",
         ) from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"the recipe is malformed: {error}", path=path) from None

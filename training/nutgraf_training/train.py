@@ -107,8 +107,8 @@ def train(
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
 
+    settings = recipe.to_toml()  # before the fit, as it needs a package that may be missing
     fit = fit_linear(articles, label_set, recipe, say=say)
-    settings = recipe.to_toml()
     files = {WEIGHTS: fit.weights.to_bytes(), "settings.toml": settings, TRAINED_ON: write_trained_on(articles)}
     manifest: dict[str, Any] = {
         "recipe": {"name": recipe.name, "kind": recipe.kind},

@@ -32,7 +32,7 @@ from typing import Literal
 from nutgraf_data.article import Article, Origin, Paragraph
 from nutgraf_data.errors import DataError
 
-__all__ = ["CLASSES", "is_newsdiscourse", "read_newsdiscourse"]
+__all__ = ["CLASSES", "REPOSITORY", "is_newsdiscourse", "read_newsdiscourse"]
 
 #: The nine sentence classes; "NA" marks what is no part of the report.
 CLASSES = (

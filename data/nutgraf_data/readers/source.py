@@ -14,10 +14,13 @@ from typing import IO
 
 from nutgraf_data.errors import DataError
 
-__all__ = ["STDIN", "Source"]
+__all__ = ["LARGEST", "STDIN", "Source"]
 
 #: What messages and origins call standard input.
 STDIN = "<stdin>"
+
+#: The most bytes of one line, or of a file that is held in memory; a megabyte of gzip can claim a gigabyte of text.
+LARGEST = 64 * 2**20
 
 _PEEK_IGNORES = b" \t\r\n\v\f\x00\xef\xbb\xbf\xff\xfe"
 
@@ -63,22 +66,33 @@ class Source:
         r"""The bytes in pieces that end after each ``\n``; only one piece is in memory at a time.
 
         Raises:
-            DataError: it cannot be opened or read, or is not valid gzip.
+            DataError: it cannot be opened or read, is not valid gzip, or a line is longer than ``LARGEST``.
         """
         yield from self.head
         with self._errors(), self._open() as stream:
-            # Not "yield from": a generator that is dropped would close standard input with it.
-            for line in stream:  # noqa: UP028
+            number = len(self.head)
+            while line := stream.readline(LARGEST + 1):
+                number += 1
+                if len(line) > LARGEST:
+                    raise self.error(
+                        f"the line has more than {LARGEST:,} bytes, expected an article or a row", line=number
+                    )
                 yield line
 
-    def read(self) -> bytes:
-        """All the bytes.
+    def read(self, largest: int | None = LARGEST) -> bytes:
+        """All the bytes; those of a pipe cannot be more than its writer has, so that ``largest`` may be None for one.
 
         Raises:
-            DataError: as ``lines``.
+            DataError: as ``lines``, or there are more than ``largest``.
         """
         with self._errors(), self._open() as stream:
-            return b"".join(self.head) + stream.read()
+            data = b"".join(self.head) + stream.read(-1 if largest is None else largest + 1)
+        if largest is not None and len(data) > largest:
+            raise self.error(
+                f"has more than {largest:,} bytes, unpacked, and would have to be held in memory as a whole",
+                hint="split it into smaller files, or write JSON lines, of which only one is in memory at a time",
+            )
+        return data
 
     def error(self, message: str, *, line: int | None = None, hint: str | None = None) -> DataError:
         """A DataError that names this source."""

@@ -13,10 +13,10 @@ from nutgraf_data.readers.encoding import LINE_END, read_lines
 from nutgraf_data.readers.records import read_records
 from nutgraf_data.readers.source import Source
 
-__all__ = ["read_csv", "read_tsv"]
+__all__ = ["FIELD_LIMIT", "read_csv", "read_tsv"]
 
 #: The longest field, in characters; the csv module's own limit (131,072) is shorter than some articles.
-FIELD_LIMIT = 1 << 30
+FIELD_LIMIT = 1 << 25
 
 
 def read_csv(

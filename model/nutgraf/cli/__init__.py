@@ -6,6 +6,8 @@ Results go to standard output, all else to standard error. Exit codes: 0 done, 1
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -52,4 +54,7 @@ app.add_typer(model.app, name="model")
 
 def main() -> None:
     """The entry point of the ``nutgraf`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character shows its escape
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="nutgraf")

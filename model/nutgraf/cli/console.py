@@ -25,6 +25,7 @@ __all__ = [
     "FormatOption",
     "JsonOption",
     "guarded",
+    "parse_columns",
     "print_json",
     "progress",
     "read_corpus",
@@ -88,7 +89,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def say(message: str) -> None:
-    """Prints a line to standard error, control characters made visible."""
+    """Prints a line to standard error, control characters made visible, and without the middle of a very long one."""
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
     print(visible(message), file=sys.stderr, flush=True)
 
 
@@ -102,6 +105,7 @@ def visible(text: str) -> str:
     )
 
 
+_LONGEST = 1000  # characters of a message; an id or a column name inside of it may have megabytes
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -119,7 +123,9 @@ def print_json(record: Mapping[str, Any]) -> None:
     """Prints one JSON object, indented."""
     import json
 
-    print(json.dumps(record, ensure_ascii=False, indent=2))
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    # Half a surrogate pair, which no encoding has, is written as its escape.
+    print(json.dumps(record, ensure_ascii=ascii_only, indent=2).encode("utf-8", "backslashreplace").decode())
 
 
 def progress(items: Iterable[T], what: str, *, total: int | None = None) -> Iterator[T]:

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
     from nutgraf_data.article import Article
 
-app = typer.Typer(help="Check, join, split and count corpora.", no_args_is_help=True)
+__all__ = ["By", "app", "check", "join", "split", "stats"]
+
+app = typer.Typer(
+    help="Check, join, split and count corpora.",
+    epilog="Example: nutgraf data check corpus.jsonl",
+    no_args_is_help=True,
+)
 
 
 class By(StrEnum):
@@ -85,7 +91,7 @@ def check(
                 "articles": len(articles),
                 "errors": errors,
                 "warnings": len(found) - errors,
-                "problems": [vars_of(problem) for problem in found],
+                "problems": [_vars_of(problem) for problem in found],
             }
         )
     else:
@@ -97,11 +103,21 @@ def check(
         raise typer.Exit(1)
 
 
-def vars_of(problem: Any) -> dict[str, Any]:
+def _vars_of(problem: Any) -> dict[str, Any]:
     """A problem as an object of JSON."""
     from dataclasses import asdict
 
     return asdict(problem)
+
+
+def _check_out(out: Path, inputs: list[str], *, force: bool) -> None:
+    """Refuses an output file that is an input, or is there already."""
+    if not out.exists():
+        return
+    if any(Path(source).exists() and out.samefile(source) for source in inputs):
+        raise DataError("the output file is one of the inputs", path=out, hint="name another file")
+    if not force or not out.is_file():
+        raise DataError("exists already", path=out, hint="use --force to replace it, or name another file")
 
 
 @app.command("join", epilog="Example: nutgraf data join newswire-train train.zip --out newswire-train.jsonl")
@@ -127,8 +143,7 @@ def join(
     from nutgraf_data.readers.newsdiscourse import is_newsdiscourse, read_newsdiscourse
     from nutgraf_data.standoff import join as run
 
-    if out.exists() and not force:
-        raise DataError("exists already", path=out, hint="use --force to replace it, or name another file")
+    _check_out(out, [labels, *texts], force=force)
 
     def read() -> Iterator[Article]:
         for source in texts:
@@ -151,7 +166,7 @@ def join(
             }
         )
     else:
-        print(visible_lines(result.summary()))
+        print(_visible_lines(result.summary()))
     say(f"wrote {len(result.articles):,} articles to {out}")
     if not result.articles:
         raise DataError(
@@ -159,7 +174,7 @@ def join(
         )
 
 
-def visible_lines(text: str) -> str:
+def _visible_lines(text: str) -> str:
     """``visible``, line by line."""
     return "\n".join(visible(line) for line in text.splitlines())
 
@@ -186,8 +201,8 @@ def split(
 
     if show is not None and out is not None:
         raise typer.BadParameter("choose one of --show and --out")
-    if out is not None and out.exists() and not force:
-        raise DataError("exists already", path=out, hint="use --force to replace it, or name another file")
+    if out is not None:
+        _check_out(out, corpus, force=force)
     articles = list(progress(read_corpus(corpus, format=format, column=column, encoding=encoding), "reading"))
     made = make_split(articles, by=by.value, held_out=held_out, seed=seed) if show is None else Split.load(show)
     rows = made.summary(articles)

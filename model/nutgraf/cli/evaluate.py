@@ -20,6 +20,8 @@ from nutgraf.cli.console import (
     say,
 )
 
+__all__ = ["EXAMPLES", "evaluate"]
+
 EXAMPLES = (
     "Examples: nutgraf evaluate my-model/ held-out.jsonl · "
     "nutgraf evaluate my-model/ corpus.jsonl --split split.json --json"

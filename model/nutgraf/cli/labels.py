@@ -9,6 +9,8 @@ import typer
 
 from nutgraf.cli.console import JsonOption, guarded, print_json, stdout_console, visible
 
+__all__ = ["EXAMPLES", "labels"]
+
 EXAMPLES = "Examples: nutgraf labels · nutgraf labels --model my-model/ · nutgraf labels --file my-labels.toml"
 
 

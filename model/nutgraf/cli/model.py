@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nutgraf.cli.console import JsonOption, guarded, print_json, stdout_console
+from nutgraf.cli.console import JsonOption, guarded, print_json, stdout_console, visible
 
-app = typer.Typer(help="Look at model folders.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from nutgraf.artefact import ModelFolder
+
+__all__ = ["app", "show"]
+
+app = typer.Typer(help="Look at model folders.", epilog="Example: nutgraf model show", no_args_is_help=True)
 
 
 @app.callback()
@@ -24,13 +29,21 @@ def show(
 ) -> None:
     """Check a model folder and show what it says of itself."""
     from nutgraf.artefact import read_model
-    from nutgraf.cli.tables import print_scores
     from nutgraf.registry import model_path
 
     folder = read_model(model_path(model))
     if json:
         print_json({"fingerprint": folder.fingerprint, **folder.manifest})
         return
+    try:
+        _print(folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise folder.refuse(f"manifest.json does not hold what it has to ({error!r})") from None
+
+
+def _print(folder: ModelFolder) -> None:
+    from nutgraf.cli.tables import print_scores
+
     console = stdout_console()
     data = folder.manifest["training_data"]
     size = sum(map(len, folder.files.values()))
@@ -41,7 +54,7 @@ def show(
         "recipe": f"{folder.manifest['recipe']['name']}, seed {folder.manifest['seed']}",
         "versions": ", ".join(f"{k} {v}" for k, v in folder.manifest["versions"].items()),
     }.items():
-        console.print(f"{name:12}{value}", markup=False)
+        console.print(f"{name:12}{visible(value)}", markup=False)
     console.print()
     for part, title in (("held_out", "On articles held out of training"), ("cross_fitted", "Cross-fitted")):
         if part in folder.manifest["metrics"]:

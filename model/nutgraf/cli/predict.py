@@ -25,6 +25,8 @@ from nutgraf_data.errors import DataError
 if TYPE_CHECKING:
     from nutgraf.annotation import Annotation
 
+__all__ = ["EXAMPLES", "OnError", "predict"]
+
 EXAMPLES = (
     "Examples: nutgraf predict article.txt · nutgraf predict articles.jsonl --out roles.parquet · "
     "cat article.txt | nutgraf predict - --json | jq -r '.segments[].label'"
@@ -94,7 +96,9 @@ def predict(
         done = writers.write_file(progress(annotations(), "annotating"), out)
         say(f"wrote {done:,} articles to {out}")
     elif json or not (table or sys.stdout.isatty()):
-        writers.write_jsonl(progress(annotations(), "annotating"), sys.stdout)
+        # A bar would erase lines of the results where both are shown on one terminal.
+        shown = annotations() if sys.stdout.isatty() else progress(annotations(), "annotating")
+        writers.write_jsonl(shown, sys.stdout)
     else:
         writers.write_table(annotations(), tagger.label_set)
     if skipped:

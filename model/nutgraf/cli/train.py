@@ -21,6 +21,8 @@ from nutgraf.cli.console import (
 )
 from nutgraf_data.errors import DataError, MissingExtraError
 
+__all__ = ["EXAMPLES", "train"]
+
 EXAMPLES = (
     "Examples: nutgraf train authored --out my-model/ · "
     "nutgraf train rows.csv --column article=doc --column text=body --out my-model/"

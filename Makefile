@@ -1,0 +1,42 @@
+# make demo   sets up, annotates the article in seeds/, trains on the shipped corpus and evaluates on held-out articles
+# make test   sets up and runs linters, the type checker and every test
+# make model  trains the model that ships (needs the joined corpora: see data/corpus/DATASHEET.md)
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CORPORA ?= corpora
+.PHONY: demo test model clean
+
+demo: $(VENV)/.train
+	$(BIN)/nutgraf predict --table seeds/*.txt
+	@rm -rf demo-model
+	$(BIN)/nutgraf train authored --held-out 0.2 --out demo-model
+	@echo
+	@echo "That was the shipped corpus: invented articles, a little more polished than the news, and few."
+	@echo "What the same recipe gives on real articles that it never saw, trained on real ones too:"
+	@echo
+	$(BIN)/nutgraf model show default
+	@echo
+	@echo "All labels are one language model's judgement under data/corpus/GUIDELINES.md, not people's."
+	@echo "Trained on the shipped corpus alone, the recipe does worse on real articles (benchmarks/RESULTS.md):"
+	@grep -m 2 -E '^\| (trained on|authored) ' benchmarks/RESULTS.md
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2
+
+model: $(VENV)/.train
+	$(BIN)/nutgraf train authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl) \
+	  --dev $(CORPORA)/newswire-dev.jsonl --dev $(CORPORA)/world-dev.jsonl \
+	  --about training/cards/linear.md --force --out model/nutgraf/models/linear
+
+# The constraints keep everyone on the versions that were tested, and pip away from CUDA builds of torch.
+$(VENV)/.%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo-model dist build

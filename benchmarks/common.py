@@ -1,0 +1,92 @@
+"""What the benchmarks share: the corpora, the plain baseline, and the results file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nutgraf_data import corpora
+from nutgraf_data.article import Article
+from nutgraf_data.labels import NEWS_ROLES
+from nutgraf_data.readers import read_articles
+from nutgraf_training.evaluate import gold_numbers
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+REAL = ("newswire-train", "world-train", "general-train")
+DEV = ("newswire-dev", "world-dev")
+
+
+def arguments(about: str) -> argparse.Namespace:
+    """Parses ``--corpora DIR`` and ``--write``."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument(
+        "--corpora",
+        type=Path,
+        default=Path(os.environ.get("NUTGRAF_CORPORA", "corpora")),
+        help="folder of the joined corpora, newswire-train.jsonl and so on (see data/corpus/DATASHEET.md)",
+    )
+    parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md instead of printing it")
+    found = parser.parse_args()
+    if not (found.corpora / "newswire-dev.jsonl").is_file():
+        parser.error(f"{found.corpora} has no newswire-dev.jsonl; make it with: nutgraf data join newswire-dev TEXTS")
+    return found
+
+
+def load(folder: Path, *names: str) -> list[Article]:
+    """The articles of the named corpora; ``authored`` is the one that ships."""
+    paths = [corpora.path(name) if name == "authored" else folder / f"{name}.jsonl" for name in names]
+    return [article for path in paths for article in read_articles(path)]
+
+
+def texts(articles: Sequence[Article]) -> list[str]:
+    """Every paragraph of every article."""
+    return [paragraph.text for article in articles for paragraph in article.paragraphs]
+
+
+def labels(articles: Sequence[Article]) -> NDArray[np.int64]:
+    """Their labels as numbers of ``NEWS_ROLES``."""
+    return np.concatenate(gold_numbers(articles, NEWS_ROLES))
+
+
+def by_article(predicted: NDArray[np.int64], articles: Sequence[Article]) -> list[NDArray[np.int64]]:
+    """Cuts one array for all paragraphs into one an article."""
+    return np.split(predicted, np.cumsum([len(article.paragraphs) for article in articles])[:-1])
+
+
+def plain_baseline() -> Any:
+    """Words and characters of one paragraph at a time: the baseline of the corpora's own documentation."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline, make_union
+
+    return make_pipeline(
+        make_union(
+            TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, sublinear_tf=True),
+        ),
+        LogisticRegression(C=3, class_weight="balanced", max_iter=1000),
+    )
+
+
+def report(name: str, command: str, lines: Sequence[str], *, write: bool) -> None:
+    """Prints a section of RESULTS.md, or puts it there in place of the one of the same name."""
+    cores = os.cpu_count()
+    head = f"{date.today().isoformat()}, `{command}`, Python {platform.python_version()}, {cores} cores."
+    section = "\n".join([f"<!-- {name} -->", head, "", *lines, f"<!-- end of {name} -->"])
+    if not write:
+        print(section)
+        return
+    text = RESULTS.read_text(encoding="utf-8")
+    pattern = re.compile(rf"<!-- {name} -->.*?<!-- end of {name} -->", re.DOTALL)
+    if not pattern.search(text):
+        raise SystemExit(f"{RESULTS.name} has no place for {name}")
+    RESULTS.write_text(pattern.sub(lambda _: section, text), encoding="utf-8")

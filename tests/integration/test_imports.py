@@ -1,0 +1,133 @@
+"""Prediction is light: what it loads, and what works where the heavy packages are not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nutgraf_data.article import Article
+
+HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "pyarrow", "datasketch", "pandas", "tomli_w")
+
+BLOCK = f"""
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {HEAVY!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Blocker())
+"""
+CLI = "import sys; sys.argv = ['nutgraf', *sys.argv[1:]]; from nutgraf.cli import main; main()"
+TEXT = "Fire broke out at the port on Monday.\n\nThe mayor said nobody was hurt.\n"
+
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Python:
+    """Runs code in a process of its own, in an empty folder."""
+
+    def call(code: str, *args: str, input: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, *args],
+            input=input,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "200"},
+            check=False,
+        )
+
+    return call
+
+
+def loaded(code: str) -> str:
+    """Code that runs code and prints which heavy packages that loaded, last, on standard error."""
+    return f"""
+import atexit, sys
+atexit.register(lambda: print("loaded:", *[m for m in {(*HEAVY, "numpy")!r} if m in sys.modules], file=sys.stderr))
+{code}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "args", "numpy"),
+    [
+        ("import nutgraf", (), False),
+        (f"import nutgraf; assert len(nutgraf.predict({TEXT!r})) == 2", (), True),
+        (CLI, ("predict", "-"), True),
+        (CLI, ("predict", "-", "--table"), True),
+        (CLI, ("predict", "-", "--out", "out.jsonl"), True),
+        (CLI, ("--help",), False),
+        (CLI, ("--version",), False),
+        (CLI, ("predict", "--help"), False),
+        (CLI, ("train", "--help"), False),
+        (CLI, ("labels",), False),
+        (CLI, ("data", "stats", "-"), False),
+    ],
+)
+def test_what_is_loaded(python: Python, code: str, args: tuple[str, ...], numpy: bool) -> None:
+    done = python(loaded(code), *args, input=TEXT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].split() == ["loaded:", *(["numpy"] if numpy else [])]
+
+
+def test_the_blocker_blocks(python: Python) -> None:
+    done = python(BLOCK + "import scipy")
+    assert done.returncode == 1
+    assert "No module named 'scipy'" in done.stderr
+
+
+def test_prediction_works_without_the_extras(python: Python) -> None:
+    plain = python(CLI, "predict", "-", input=TEXT)
+    done = python(BLOCK + CLI, "predict", "-", input=TEXT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == plain.stdout
+    assert len(json.loads(done.stdout)["segments"]) == 2
+    done = python(BLOCK + f"import nutgraf; print(*(s.label for s in nutgraf.predict({TEXT!r})))")
+    assert done.stdout.split() == [segment["label"] for segment in json.loads(plain.stdout)["segments"]]
+
+
+def test_evaluation_works_without_the_extras(python: Python, tiny_model: Path, unseen: list[Article]) -> None:
+    corpus = "".join(json.dumps(article.to_json()) + "\n" for article in unseen)
+    done = python(BLOCK + CLI, "evaluate", str(tiny_model), "-", "--json", "--resamples", "100", input=corpus)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["articles"] == len(unseen)
+
+
+@pytest.mark.parametrize(
+    ("args", "extra"),
+    [
+        (("train", "authored", "--out", "m"), "train"),
+        (("data", "split", "authored"), "train"),
+        (("predict", "-", "--out", "out.parquet"), "parquet"),
+        (("predict", "in.parquet"), "parquet"),
+        (("predict", "hf:folder"), "train"),
+    ],
+)
+def test_a_missing_extra_is_named(python: Python, tmp_path: Path, args: tuple[str, ...], extra: str) -> None:
+    (tmp_path / "in.parquet").write_bytes(b"PAR1")
+    done = python(BLOCK + CLI, *args, input=TEXT)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f'pip install "nutgraf[{extra}]"' in done.stderr
+    assert done.stderr.startswith("error: ") or args[0] in {"train", "data"}
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet"]
+
+
+def test_training_as_a_library_names_the_extra(python: Python) -> None:
+    done = python(
+        BLOCK
+        + "import nutgraf; from nutgraf_training import train\n"
+        + "try: train(nutgraf.corpora.load('authored'), 'm')\n"
+        + "except nutgraf.MissingExtraError as error: print(error.extra)"
+    )
+    assert (done.stdout, done.returncode) == ("train\n", 0), done.stderr
