@@ -19,7 +19,7 @@ from nutgraf_data.article import Article
 
 TEXTS = [
     "A fire broke out at the port on Monday. “We ran,” said Mr Ode.",
-    "The mayor said nobody was hurt.",
+    "The mayor said nobody was hurt. “It was dark,” Ode said.",
     "It was the third fire since 2019.",
     "Der Bürgermeister sagte: „Niemand wurde verletzt.“ Straße, Ärger, Übermut.",
     "市长说,没有人受伤。",
@@ -327,3 +327,39 @@ def test_signals_are_never_weighed_by_rarity() -> None:
     of_signal = np.isin(table.buckets, features.bucket[signal])
     assert (table.idf[of_signal] == 1).all()
     assert (table.idf[~of_signal] > 1).all()
+
+
+def introduced(*paragraphs: str) -> list[set[str]]:
+    """For each paragraph, the words by which its speakers were introduced earlier."""
+    found, tokens = passage(*paragraphs)
+    word = {int(found.hashes[place]): token for place, token in enumerate(tokens)}
+    row, hashes = found.introductions
+    return [{word[int(h)] for h in hashes[row == number]} for number in range(len(paragraphs))]
+
+
+def test_a_speaker_brings_the_words_of_the_introduction() -> None:
+    first = "The analyst Vera Blom of the harbour office watched ."
+    assert introduced(first, "Prices will rise , Blom said .") == [
+        set(),
+        {"the", "analyst", "Vera", "Blom", "of", "harbour", "office", "watched", "."},
+    ]
+    assert introduced(first, "Prices will rise , Okri said .") == [set(), set()]
+    assert introduced("Prices will rise , Blom said .", first) == [set(), set()]
+
+
+def test_a_pronoun_or_a_bare_quotation_goes_on_with_the_speaker() -> None:
+    first, named = "The analyst Vera Blom of the harbour office watched .", "Prices will rise , Blom said ."
+    assert introduced(first, named, "It will end , she said .")[2] >= {"analyst", "Blom"}
+    assert introduced(first, named, "“ It will end badly for all of us . ”")[2] >= {"analyst", "Blom"}
+    assert introduced(first, named, "It rained .", "It will end , she said .")[3] >= {"analyst", "Blom"}
+    assert not introduced(first, named, "Officials said otherwise .", "It will end , she said .")[3] & {"analyst"}
+    assert not introduced(first, named, "It rained .")[2]
+
+
+def test_speakers_never_come_from_another_article() -> None:
+    extractor = FeatureExtractor(only(introduction=1.0, speaker=1.0))
+    one = Article.from_paragraphs(["The analyst Vera Blom watched.", "Prices will rise, Blom said."])
+    other = Article.from_paragraphs(["“It ends here,” Blom said.", "It rained."])
+    alone = list(FeatureExtractor(only(introduction=1.0, speaker=1.0)).extract(other))
+    list(extractor.extract(one))
+    assert same(list(extractor.extract(other)), alone)
