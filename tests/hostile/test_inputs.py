@@ -138,15 +138,12 @@ def fields() -> Iterator[Input]:
     """Every field of a record as every wrong type."""
     values: dict[str, Any] = {
         "null": None,
-        "true": True,
         "5": 5,
-        "minus": -1,
         "float": 0.5,
         "big": 10**40,
         "list": [],
         "object": {},
         "empty": "",
-        "blank": " \n",
         "surrogate": "a\ud800b",
         "nul": "a\0b",
         "bidi": "\u202eabc\x1b[2J",
@@ -255,7 +252,7 @@ def json_structures() -> Iterator[Input]:
         yield Input(f"extra-{depth}-deep", ".jsonl", nested)
     yield Input("wide-100k-keys", ".jsonl", lambda: dump(article(**{f"key{i}": i for i in range(100_000)})))
     yield Input("paragraphs-100k", ".jsonl", lambda: dump(article(paragraphs=["a"] * 100_000)))
-    yield Input("articles-20k", ".jsonl", lambda: b'{"text":"a"}\n' * 5_000)
+    yield Input("articles-5k", ".jsonl", lambda: b'{"text":"a"}\n' * 5_000)
     yield Input("line-10mb", ".jsonl", lambda: dump(article(paragraphs=["Fire at the port. " * 550_000])))
     yield Input("escapes-10mb", ".jsonl", lambda: b'{"text":"' + rb"\u0001" * 1_600_000 + b'"}')
     yield Input("headline-10mb", ".jsonl", lambda: dump(article(headline="Fire at the port. " * 550_000)))
@@ -364,7 +361,7 @@ def packed() -> Iterator[Input]:
     for name, value in extras.items():
         yield Input(f"parquet-extra-{name}", ".parquet", table({"text": ["Fire."], "x": [value]}))
         yield Input(f"parquet-row-{name}", ".parquet", table({"article_id": ["a"], "text": ["Fire."], "x": [value]}))
-        for field in ("published", "id", "headline", "text", "label", "article_id"):
+        for field in ("published", "id", "text"):
             yield Input(f"parquet-{field}-{name}", ".parquet", table({"text": ["Fire."], field: [value]}))
     yield Input("parquet-no-rows", ".parquet", table({"text": []}))
     yield Input("parquet-no-columns", ".parquet", table({}))
@@ -408,7 +405,7 @@ def fuzz(seed: int = 20240424) -> Iterator[Input]:
         b"\xef\xbb\xbf",
     ]
     for suffix, whole in valid.items():
-        for number in range(24):
+        for number in range(16):
             content = bytearray(whole)
             for _ in range(draw.choice([1, 1, 2, 5, 30])):
                 place = draw.randrange(len(content) + 1)

@@ -23,7 +23,7 @@ from nutgraf.cli.console import (
 __all__ = ["EXAMPLES", "evaluate"]
 
 EXAMPLES = (
-    "Examples: nutgraf evaluate my-model/ held-out.jsonl · "
+    "Examples:\n\nnutgraf evaluate my-model/ held-out.jsonl\n\n"
     "nutgraf evaluate my-model/ corpus.jsonl --split split.json --json"
 )
 

@@ -11,7 +11,7 @@ from nutgraf.cli.console import JsonOption, guarded, print_json, stdout_console,
 
 __all__ = ["EXAMPLES", "labels"]
 
-EXAMPLES = "Examples: nutgraf labels · nutgraf labels --model my-model/ · nutgraf labels --file my-labels.toml"
+EXAMPLES = "Examples:\n\nnutgraf labels\n\nnutgraf labels --model my-model/\n\nnutgraf labels --file my-labels.toml"
 
 
 @guarded

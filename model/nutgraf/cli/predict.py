@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "OnError", "predict"]
 
 EXAMPLES = (
-    "Examples: nutgraf predict article.txt · nutgraf predict articles.jsonl --out roles.parquet · "
+    "Examples:\n\nnutgraf predict article.txt\n\nnutgraf predict articles.jsonl --out roles.parquet\n\n"
     "cat article.txt | nutgraf predict - --json | jq -r '.segments[].label'"
 )
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nutgraf.cli.console import say, stdout_console, visible
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from nutgraf_data.article import Article
     from nutgraf_training.metrics import Scores
     from nutgraf_training.train import TrainResult
@@ -33,13 +35,13 @@ def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
 
     record: Mapping[str, Any] = scores if isinstance(scores, Mapping) else scores.to_json()
     console = stdout_console()
-    table = Table(title=None, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("label", no_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("label", overflow="fold")
     for name in ("precision", "recall", "F1"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("support", justify="right")
+    table.add_column("support", justify="right", no_wrap=True)
     for label, row in record["labels"].items():
-        cells = [_with_interval(row[key]) for key in ("precision", "recall", "f1")]
+        cells = [_short(row[key]) for key in ("precision", "recall", "f1")]
         table.add_row(Text(visible(label)), *cells, f"{row['support']:,}")
     console.print(Text(visible(title), style="bold"))
     console.print(f"{record['articles']:,} articles, {record['paragraphs']:,} paragraphs; 95 % intervals over articles")
@@ -60,6 +62,17 @@ def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
         ]
         confusion.add_row(Text(f"{number} {visible(label)}"), *row_cells)
     console.print(confusion)
+
+
+def _short(interval: Mapping[str, float | None]) -> Text:
+    """``0.70 0.64–0.76``, narrow enough for three of them on a terminal of 80 columns."""
+    from rich.text import Text
+
+    if interval["value"] is None:
+        return Text("–")
+    if interval["low"] is None or interval["high"] is None:
+        return Text(f"{interval['value']:.2f}")
+    return Text.assemble(f"{interval['value']:.2f} ", (f"{interval['low']:.2f}–{interval['high']:.2f}", "dim"))
 
 
 def _with_interval(interval: Mapping[str, float | None]) -> str:

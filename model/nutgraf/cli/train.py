@@ -24,7 +24,7 @@ from nutgraf_data.errors import DataError, MissingExtraError
 __all__ = ["EXAMPLES", "train"]
 
 EXAMPLES = (
-    "Examples: nutgraf train authored --out my-model/ · "
+    "Examples:\n\nnutgraf train authored --out my-model/\n\n"
     "nutgraf train rows.csv --column article=doc --column text=body --out my-model/"
 )
 
