@@ -46,11 +46,7 @@ def main() -> None:
         table = FeatureTable(recipe.features, weights.buckets, weights.idf)
         extractor = FeatureExtractor(recipe.features)
         own = np.concatenate(
-            [
-                margins(table, chunk, weights.coefficients) + weights.intercepts
-                for article in held
-                for chunk in extractor.extract(article)
-            ]
+            [margins(table, chunk, weights.coefficients) + weights.intercepts for chunk in extractor.extract(held)]
         )
         chains = Chains([len(article.paragraphs) for article in held])
         scores, _, _ = forward_backward(context(own, chains) @ weights.emission, weights.transitions, chains)

@@ -1,17 +1,17 @@
 """The features of a paragraph in its article, the same for fitting and for prediction.
 
 A paragraph becomes a sparse row of hashed features in *blocks*: its words and word pairs, the words inside and
-outside quotation marks, who says it and how that person was introduced, the words of the paragraphs before and after
-it, and *signals*: where it stands, how much of it is quoted, how many words of which class it has, how much it shares
-with the headline and the lead. Each block of each row is scaled to unit length, then by its weight in the recipe.
-Words are hashed (Weinberger et al., 2009), so that a model holds no word list of its training articles.
+outside quotation marks, how whoever speaks was introduced, the words of the paragraph after it, and *signals*: where
+it stands, how much of it is quoted, how many words of which class it has, how much it shares with the headline and
+the lead. Each block of each row is scaled to unit length, then by its weight in the recipe. Words are hashed
+(Weinberger et al., 2009), so that a model holds no word list of its training articles.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from nutgraf_data.article import Article
 __all__ = ["BLOCKS", "FeatureExtractor", "FeatureSettings", "FeatureTable", "Features"]
 
 #: The blocks of features in the order of their numbers.
-BLOCKS = ("word", "pair", "quoted", "attribution", "introduction", "previous", "next", "opening", *SIGNALS)
+BLOCKS = ("word", "pair", "quoted", "introduction", "next", "opening", *SIGNALS)
 
 _TOKEN = re.compile(r"\w{1,40}(?:['’]\w{1,40}){0,2}|[^\w\s]")
 _CHUNK = 256  # paragraphs; bounds memory for very long articles
@@ -126,14 +126,17 @@ class FeatureExtractor:
         limit = self.settings.max_characters
         return np.array([len(p.text) > limit for p in article.paragraphs], dtype=np.bool_)
 
-    def extract(self, article: Article) -> Iterator[Features]:
-        """The features of an article in consecutive chunks of paragraphs."""
+    def extract(self, articles: Sequence[Article]) -> Iterator[Features]:
+        """The features of articles, one after the other, in chunks of consecutive paragraphs.
+
+        How articles are put together makes no difference to the features of any of them.
+        """
         self._lexicon.trim()
         limit = self.settings.max_characters
-        tokens = [self._tokens(paragraph.text[:limit]) for paragraph in article.paragraphs]
-        passage = Passage(tokens, self._lexicon)
-        headline = self._lexicon.hashes[self._tokens((article.headline or "")[:limit])]
-        signals = passage.signals(headline) if any(self._on[name] for name in SIGNALS) else {}
+        tokens = [self._tokens(paragraph.text[:limit]) for article in articles for paragraph in article.paragraphs]
+        headlines = [self._tokens((article.headline or "")[:limit]) for article in articles]
+        passage = Passage(tokens, self._lexicon, [len(article.paragraphs) for article in articles])
+        signals = passage.signals(headlines) if any(self._on[name] for name in SIGNALS) else {}
         for start in range(0, len(tokens), _CHUNK):
             yield self._chunk(passage, signals, start, min(start + _CHUNK, len(tokens)))
 
@@ -160,19 +163,14 @@ class FeatureExtractor:
             put("pair", row[1:][same], (words[:-1] * _STEP + words[1:])[same])
         if self._on["quoted"]:
             put("quoted", row, words + passage.inside[first:last])
-        if self._on["attribution"]:
-            near = passage.near_saying[first:last]
-            put("attribution", row[near], words[near])
         if self._on["introduction"]:
             of, hashes = passage.introductions
             here = slice(*np.searchsorted(of, (start, end)))
             put("introduction", of[here], hashes[here])
-        if self._on["previous"]:
-            before = slice(*passage.bounds(max(start - 1, 0), end - 1))
-            put("previous", passage.row[before] + 1, passage.hashes[before])
         if self._on["next"]:
             after = slice(*passage.bounds(start + 1, min(end + 1, len(passage.lengths))))
-            put("next", passage.row[after] - 1, passage.hashes[after])
+            goes_on = ~passage.opens[passage.row[after]]
+            put("next", passage.row[after][goes_on] - 1, passage.hashes[after][goes_on])
         if self._on["opening"]:
             place = passage.place[first:last]
             begins = place < 3

@@ -6,6 +6,7 @@ scikit-learn fits it; here a few lines of numpy run it over the saved arrays.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,26 +139,31 @@ class LinearTagger(Tagger):
     def __reduce__(self) -> tuple[type[LinearTagger], tuple[ModelFolder]]:
         return type(self), (self.folder,)  # a lock cannot be pickled
 
-    def margins(self, article: Article) -> Floats:
-        """``(paragraphs, labels)`` distances from the decision boundaries, before context and calibration."""
+    def margins(self, articles: Sequence[Article]) -> Floats:
+        """``(paragraphs of all of them, labels)`` distances from the decision boundaries, before calibration."""
         weights = self._weights
         with self._lock:  # the extractor remembers words, which threads must not do at once
             return np.concatenate(
                 [
                     margins(self._table, chunk, self._coefficients) + weights.intercepts
-                    for chunk in self._extractor.extract(article)
+                    for chunk in self._extractor.extract(articles)
                 ]
             )
 
-    def score(self, article: Article) -> tuple[Floats, NDArray[np.bool_]]:
-        """Probabilities ``(paragraphs, labels)``, and which paragraphs were cut ``(paragraphs,)``."""
-        chain = Chains([len(article.paragraphs)])
+    def score_many(self, articles: Sequence[Article]) -> list[tuple[Floats, NDArray[np.bool_]]]:
+        """For each article, probabilities ``(paragraphs, labels)`` and which paragraphs were cut ``(paragraphs,)``."""
+        weights = self._weights
+        ends = np.cumsum([len(article.paragraphs) for article in articles])
+        results = []
         with np.errstate(all="ignore"):
-            potentials = context(self.margins(article), chain) @ self._weights.emission
-            scores, _, _ = forward_backward(potentials, self._weights.transitions, chain)
-        if not np.isfinite(scores).all():
-            raise self.folder.refuse(f"{WEIGHTS} holds values so large that scores are not finite")
-        return scores, self._extractor.truncated(article)
+            # One chain at a time: a product of matrices rounds differently with other articles beside it.
+            for article, own in zip(articles, np.split(self.margins(articles), ends[:-1]), strict=True):
+                chain = Chains([len(own)])
+                scores, _, _ = forward_backward(context(own, chain) @ weights.emission, weights.transitions, chain)
+                if not np.isfinite(scores).all():
+                    raise self.folder.refuse(f"{WEIGHTS} holds values so large that scores are not finite")
+                results.append((scores, self._extractor.truncated(article)))
+        return results
 
 
 def margins(table: FeatureTable, features: Features, coefficients: NDArray[np.floating]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.readers import read_text
 
-__all__ = ["Tagger"]
+__all__ = ["Tagger", "batches"]
 
 
 class Tagger(ABC):
@@ -33,8 +33,15 @@ class Tagger(ABC):
         self.fingerprint: str = folder.fingerprint
 
     @abstractmethod
+    def score_many(self, articles: Sequence[Article]) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+        """For each article, probabilities ``(paragraphs, labels)`` and which paragraphs were cut ``(paragraphs,)``.
+
+        Which articles are scored together makes no difference to the result of any of them.
+        """
+
     def score(self, article: Article) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Probabilities ``(paragraphs, labels)``, and which paragraphs were cut ``(paragraphs,)``."""
+        """``score_many`` of one article."""
+        return self.score_many([article])[0]
 
     def predict(self, article: Article | str, *, min_confidence: float = 0.0) -> Annotation:
         """Annotates one article; the result depends on nothing but the article and the model.
@@ -47,20 +54,33 @@ class Tagger(ABC):
             DataError: the text has no paragraph, or is not a text.
             ValueError: ``min_confidence`` is not between 0 and 1.
         """
+        return next(self.predict_many([article], min_confidence=min_confidence))
+
+    def predict_many(self, articles: Iterable[Article | str], *, min_confidence: float = 0.0) -> Iterator[Annotation]:
+        """Annotates articles in order, reading ahead a few of them at a time.
+
+        An error while articles are read is raised after the annotations of those that came before it.
+
+        Raises:
+            DataError, ValueError: as ``predict``.
+        """
+        if isinstance(articles, str):
+            raise DataError("predict_many takes an iterable of articles, found one string", hint="use predict")
         if not 0.0 <= min_confidence <= 1.0:
             raise ValueError(f"min_confidence is {min_confidence}, expected a number from 0 to 1")
-        if isinstance(article, str):
-            article = read_text(article)
-        elif not isinstance(article, Article):
-            raise DataError(
-                f"an Article or a string was expected, found {type(article).__name__}",
-                hint="Article.from_paragraphs takes a list of strings",
-            )
-        scores, truncated = self.score(article)
+        return (
+            self._annotation(article, *scored, min_confidence)
+            for batch in batches(_as_article(article) for article in articles)
+            for article, scored in zip(batch, self.score_many(batch), strict=True)
+        )
+
+    def _annotation(
+        self, article: Article, scores: NDArray[np.float64], truncated: NDArray[np.bool_], min_confidence: float
+    ) -> Annotation:
         labels = self.label_set.labels
         segments = []
-        for index, (paragraph, row, best) in enumerate(
-            zip(article.paragraphs, scores.tolist(), scores.argmax(axis=1).tolist(), strict=True)
+        for index, (paragraph, row, best, cut) in enumerate(
+            zip(article.paragraphs, scores.tolist(), scores.argmax(axis=1).tolist(), truncated.tolist(), strict=True)
         ):
             segments.append(
                 Segment(
@@ -72,18 +92,40 @@ class Tagger(ABC):
                     confidence=row[best],
                     scores=dict(zip(labels, row, strict=True)),
                     abstained=row[best] < min_confidence,
-                    truncated=bool(truncated[index]),
+                    truncated=cut,
                 )
             )
         return Annotation(article, tuple(segments), self.fingerprint)
 
-    def predict_many(self, articles: Iterable[Article | str], *, min_confidence: float = 0.0) -> Iterator[Annotation]:
-        """Annotates articles one after the other, as they are asked for.
 
-        Raises:
-            DataError: as ``predict``.
-        """
-        if isinstance(articles, str):
-            raise DataError("predict_many takes an iterable of articles, found one string", hint="use predict")
+def batches(articles: Iterable[Article], paragraphs: int = 256) -> Iterator[list[Article]]:
+    """Groups of consecutive articles with at least ``paragraphs`` paragraphs, the last one apart.
+
+    When reading fails, what was read before is given first, then the error raised.
+    """
+    batch: list[Article] = []
+    size = 0
+    try:
         for article in articles:
-            yield self.predict(article, min_confidence=min_confidence)
+            batch.append(article)
+            size += len(article.paragraphs)
+            if size >= paragraphs:
+                yield batch
+                batch, size = [], 0
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _as_article(article: Article | str) -> Article:
+    if isinstance(article, str):
+        return read_text(article)
+    if not isinstance(article, Article):
+        raise DataError(
+            f"an Article or a string was expected, found {type(article).__name__}",
+            hint="Article.from_paragraphs takes a list of strings",
+        )
+    return article

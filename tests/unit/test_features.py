@@ -34,7 +34,7 @@ def only(**weights: float) -> FeatureSettings:
 
 
 def read(article: Article, options: FeatureSettings | None = None) -> list[Features]:
-    return list(FeatureExtractor(options or FeatureSettings(bits=18)).extract(article))
+    return list(FeatureExtractor(options or FeatureSettings(bits=18)).extract([article]))
 
 
 def same(one: list[Features], other: list[Features]) -> bool:
@@ -74,16 +74,16 @@ def test_what_the_lexicon_has_seen_does_not_matter() -> None:
     fresh = read(article)
     used = FeatureExtractor(FeatureSettings(bits=18))
     for number in range(40):
-        list(used.extract(Article.from_paragraphs([f"word{number} Fire said “{number}”", TEXTS[number % 7]])))
-    assert same(fresh, list(used.extract(article)))
+        list(used.extract([Article.from_paragraphs([f"word{number} Fire said “{number}”", TEXTS[number % 7]])]))
+    assert same(fresh, list(used.extract([article])))
 
 
 def test_a_full_lexicon_forgets_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon_module, "_MAX_WORDS", 50)
     article = Article.from_paragraphs(TEXTS)
     extractor = FeatureExtractor(FeatureSettings(bits=18))
-    list(extractor.extract(Article.from_paragraphs([" ".join(f"w{n}" for n in range(200))])))
-    assert same(read(article), list(extractor.extract(article)))
+    list(extractor.extract([Article.from_paragraphs([" ".join(f"w{n}" for n in range(200))])]))
+    assert same(read(article), list(extractor.extract([article])))
     assert len(extractor._lexicon) < 200
 
 
@@ -149,7 +149,7 @@ def test_other_articles_do_not_matter() -> None:
     one = Article.from_paragraphs(TEXTS[:3], id="one")
     other = Article.from_paragraphs(TEXTS[3:], id="other")
     both = FeatureExtractor(FeatureSettings(bits=18))
-    first, second = list(both.extract(other)), list(both.extract(one))
+    first, second = list(both.extract([other])), list(both.extract([one]))
     assert same(second, read(one))
     assert same(first, read(other))
 
@@ -360,6 +360,6 @@ def test_speakers_never_come_from_another_article() -> None:
     extractor = FeatureExtractor(only(introduction=1.0, speaker=1.0))
     one = Article.from_paragraphs(["The analyst Vera Blom watched.", "Prices will rise, Blom said."])
     other = Article.from_paragraphs(["“It ends here,” Blom said.", "It rained."])
-    alone = list(FeatureExtractor(only(introduction=1.0, speaker=1.0)).extract(other))
-    list(extractor.extract(one))
-    assert same(list(extractor.extract(other)), alone)
+    alone = list(FeatureExtractor(only(introduction=1.0, speaker=1.0)).extract([other]))
+    list(extractor.extract([one]))
+    assert same(list(extractor.extract([other])), alone)

@@ -74,7 +74,7 @@ def test_numpy_runs_what_scikit_learn_fitted(
     folder = train(authored[:60], tmp_path_factory.mktemp("parity") / "m", recipe=RECIPE, held_out=0).folder
     tagger, estimator = LinearTagger(folder), estimators[RECIPE.fit.folds]  # the folds come first
     others = authored[60:]
-    ours = np.concatenate([tagger.margins(article) for article in others])
+    ours = tagger.margins(others)
     rows = fitting._sparse(tagger._table, extract(others, RECIPE))
     assert estimator.classes_.tolist() == list(range(7))
     exact = estimator.decision_function(rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nutgraf.tagger import Tagger
+from nutgraf.tagger import Tagger, batches
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
@@ -72,7 +72,9 @@ def evaluate(
             hint="evaluate on articles it never saw, or pass --include-seen to score them all the same",
         )
     gold = gold_numbers(articles, tagger.label_set)
-    predicted = [tagger.score(article)[0].argmax(axis=1).astype(np.int64) for article in articles]
+    predicted = [
+        scores.argmax(axis=1).astype(np.int64) for batch in batches(articles) for scores, _ in tagger.score_many(batch)
+    ]
     unlabelled = sum(int((numbers < 0).sum()) for numbers in gold)
     if unlabelled == sum(map(len, gold)):
         raise DataError(

@@ -15,6 +15,7 @@ from sklearn.svm import LinearSVC
 from nutgraf.features import FeatureExtractor, Features, FeatureTable
 from nutgraf.linear import LinearWeights, context
 from nutgraf.sequence import Chains, forward_backward
+from nutgraf.tagger import batches
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
@@ -110,8 +111,8 @@ def extract(articles: Sequence[Article], recipe: Recipe) -> Features:
     """The features of all paragraphs of all articles, in order."""
     extractor = FeatureExtractor(recipe.features)
     chunks, rows, before = [], [], 0
-    for article in articles:
-        for chunk in extractor.extract(article):
+    for batch in batches(articles):
+        for chunk in extractor.extract(batch):
             chunks.append(chunk)
             rows.append(chunk.row + before)
             before += chunk.paragraphs

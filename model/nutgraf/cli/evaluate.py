@@ -60,7 +60,7 @@ def evaluate(
         articles = Split.load(split).apply(articles)[HELD_OUT]
     result = run(
         tagger,
-        progress(articles, "evaluating", total=len(articles)),
+        articles,
         include_seen=include_seen,
         resamples=resamples,
         seed=seed,

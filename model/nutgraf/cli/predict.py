@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +20,6 @@ from nutgraf.cli.console import (
     say,
 )
 from nutgraf_data.errors import DataError
-
-if TYPE_CHECKING:
-    from nutgraf.annotation import Annotation
 
 __all__ = ["EXAMPLES", "OnError", "predict"]
 
@@ -83,24 +79,16 @@ def predict(
         inputs, format=format, column=column, encoding=encoding, on_error=skip if on_error is OnError.skip else None
     )
 
-    def annotations() -> Iterator[Annotation]:
-        for article in articles:
-            try:
-                yield tagger.predict(article, min_confidence=min_confidence)
-            except DataError as error:
-                if on_error is OnError.stop:
-                    raise
-                skip(error)
-
+    annotations = tagger.predict_many(articles, min_confidence=min_confidence)
     if out is not None:
-        done = writers.write_file(progress(annotations(), "annotating"), out)
+        done = writers.write_file(progress(annotations, "annotating"), out)
         say(f"wrote {done:,} articles to {out}")
     elif json or not (table or sys.stdout.isatty()):
         # A bar would erase lines of the results where both are shown on one terminal.
-        shown = annotations() if sys.stdout.isatty() else progress(annotations(), "annotating")
+        shown = annotations if sys.stdout.isatty() else progress(annotations, "annotating")
         writers.write_jsonl(shown, sys.stdout)
     else:
-        writers.write_table(annotations(), tagger.label_set)
+        writers.write_table(annotations, tagger.label_set)
     if skipped:
         say(f"{len(skipped):,} skipped, see above")
         raise typer.Exit(1)
