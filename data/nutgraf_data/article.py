@@ -10,7 +10,10 @@ from typing import Any
 
 from nutgraf_data.errors import DataError
 
-__all__ = ["JOINER", "Article", "Origin", "Paragraph"]
+__all__ = ["JOINER", "MAX_PARAGRAPHS", "Article", "Origin", "Paragraph"]
+
+#: More paragraphs than any article has; a file that says otherwise would fill the memory.
+MAX_PARAGRAPHS = 150_000
 
 #: What stands between two paragraphs in the source of an article that came as a list of paragraphs.
 JOINER = "\n\n"
@@ -80,6 +83,10 @@ class Article:
     def __post_init__(self) -> None:
         if not self.paragraphs:
             raise self.error("no paragraph was found", hint="an article needs at least one line of text")
+        if len(self.paragraphs) > MAX_PARAGRAPHS:
+            raise self.error(
+                f"it has more than {MAX_PARAGRAPHS:,} paragraphs", hint="check that it is one article, and split it"
+            )
         if (bad := _SURROGATE.search(self.source)) is not None:
             raise self.error(
                 f"the text holds a lone surrogate U+{ord(bad.group()):04X} at character {bad.start()}, "

@@ -197,3 +197,15 @@ def test_undecodable_header(tmp_path: Path) -> None:
 def test_senseless_columns_are_refused_at_once(tmp_path: Path, columns: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_articles(tmp_path / "a.csv", columns=columns, on_error=lambda _: None)
+
+
+def test_rows_of_an_endless_article_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("article", "readers.rows"):
+        monkeypatch.setattr(f"nutgraf_data.{module}.MAX_PARAGRAPHS", 3)
+    path = tmp_path / "rows.csv"
+    path.write_text("article_id,text\n" + "a,one\n" * 50 + "b,two\n", encoding="utf-8")
+    errors: list[DataError] = []
+    assert [article.id for article in read_articles(path, on_error=errors.append)] == ["b"]
+    assert [str(error) for error in errors] == [
+        f"{path}:2: article 'a': it has more than 3 paragraphs; check that it is one article, and split it"
+    ]

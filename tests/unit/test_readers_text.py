@@ -227,3 +227,11 @@ def test_blank_file(write: Callable[[bytes], Path]) -> None:
 def test_lone_surrogate() -> None:
     with pytest.raises(DataError, match=r"lone surrogate U\+D800"):
         read_text("a \ud800")
+
+
+def test_an_article_of_millions_of_paragraphs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("article", "readers.text", "readers.rows"):
+        monkeypatch.setattr(f"nutgraf_data.{module}.MAX_PARAGRAPHS", 3)
+    assert len(read_text("a\n\nb\n\nc").paragraphs) == 3
+    with pytest.raises(DataError, match="more than 3 paragraphs"):
+        read_text("a\n\n" * 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nutgraf_data.article import Article, Origin, Paragraph
+from nutgraf_data.article import MAX_PARAGRAPHS, Article, Origin, Paragraph
 from nutgraf_data.errors import DataError
 from nutgraf_data.readers.columns import Columns
 from nutgraf_data.readers.source import Source
@@ -47,6 +47,8 @@ class RowGroup:
             finished = self._finish()
             self._begin(article_id, record, line)
         self._unread = None
+        if len(self._paragraphs) > MAX_PARAGRAPHS:
+            return finished  # no article can be made of them, whatever follows
         try:
             self._paragraphs.append(self._paragraph(record, line))
         except DataError as error:

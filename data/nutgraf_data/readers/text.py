@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from itertools import islice
 from typing import Any
 
-from nutgraf_data.article import Article, Origin, Paragraph
+from nutgraf_data.article import MAX_PARAGRAPHS, Article, Origin, Paragraph
 from nutgraf_data.errors import DataError
 from nutgraf_data.readers.encoding import LINE_END, read_decoded
 from nutgraf_data.readers.source import Source
@@ -47,7 +48,9 @@ def read_text(
         published, start = dated[1], dated.end()
     return Article(
         id=id,
-        paragraphs=tuple(Paragraph(text[a:b], a, b) for a, b in paragraph_spans(text, start)),
+        paragraphs=tuple(
+            Paragraph(text[a:b], a, b) for a, b in islice(paragraph_spans(text, start), MAX_PARAGRAPHS + 1)
+        ),
         source=text,
         headline=headline,
         published=published,
