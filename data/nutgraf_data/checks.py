@@ -14,7 +14,7 @@ from nutgraf_data.errors import DataError, MissingExtraError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.standoff import normalise
 
-__all__ = ["LEAK", "LISTED", "RARE_COUNT", "RARE_SHARE", "Problem", "check_corpus"]
+__all__ = ["LEAK", "LISTED", "RARE_COUNT", "RARE_SHARE", "Problem", "check_corpus", "rare_labels"]
 
 #: From this share of common text on (see ``near_duplicates``), a held-out article counts as trained on.
 LEAK = 0.8
@@ -60,9 +60,10 @@ def check_corpus(
         held_out: articles that the corpus will be evaluated on: checked as well, and compared.
         problems: what reading reported (the ``on_error`` of ``read_articles``).
 
-    Errors are ``unreadable``, ``no-articles``, ``no-labels``, ``unknown-label``, ``duplicate-id`` and ``leak``;
-    warnings ``near-leak``, ``near-duplicate``, ``conflicting-labels``, ``rare-label``, ``unlabelled``,
-    ``missing-date``, ``alt-equals-label`` and, where datasketch is not installed, ``not-checked``.
+    Errors are ``unreadable``, ``no-articles``, ``no-labels``, ``unknown-label``, ``padded-label``,
+    ``duplicate-id`` and ``leak``; warnings ``near-leak``, ``near-duplicate``, ``conflicting-labels``,
+    ``rare-label``, ``unlabelled``, ``missing-date``, ``alt-equals-label`` and, where datasketch is not installed,
+    ``not-checked``.
     """
     train, test = list(articles), list(held_out or ())
     found = [Problem("error", "unreadable", _message(error), error.path, error.line) for error in problems]
@@ -74,7 +75,7 @@ def check_corpus(
             found += _labels(corpus, label_set, name)
             found += _conflicts(corpus)
             found += _gaps(corpus)
-    found += _rare(train)
+    found += rare_labels(train)
     found += _duplicates(train, test)
     return sorted(found, key=lambda problem: problem.level)
 
@@ -125,7 +126,10 @@ def _labels(articles: Sequence[Article], label_set: LabelSet | None, name: str) 
         for number, paragraph in enumerate(article.paragraphs):
             missing += paragraph.label is None
             for field, label in (("label", paragraph.label), ("alt", paragraph.alt)):
-                if label is not None and label_set is not None and label not in label_set:
+                if label is not None and label != label.strip():
+                    message = f"paragraph {number} of article {article.id!r} has spaces around its {field} {label!r}"
+                    unknown[label].append(Problem("error", "padded-label", message, *_at(article, paragraph)))
+                elif label is not None and label_set is not None and label not in label_set:
                     message = (
                         f"paragraph {number} of article {article.id!r} has the unknown {field} {label!r}; "
                         f"{label_set.suggest(label)}"
@@ -143,7 +147,7 @@ def _labels(articles: Sequence[Article], label_set: LabelSet | None, name: str) 
         yield Problem("error", "no-labels", message, *_at(articles[0]))
         unlabelled = []
     for label, problems in unknown.items():
-        yield from _first(problems, f"paragraphs with the unknown label {label!r}")
+        yield from _first(problems, f"paragraphs with the label {label!r}")
     yield from _first(same, "paragraphs with an alt that equals the label")
     yield from _first(unlabelled, "articles with paragraphs that have no label")
 
@@ -178,7 +182,8 @@ def _gaps(articles: Sequence[Article]) -> Iterator[Problem]:
         yield Problem("warning", "missing-date", message, *_at(undated[0]))
 
 
-def _rare(articles: Sequence[Article]) -> Iterator[Problem]:
+def rare_labels(articles: Sequence[Article]) -> Iterator[Problem]:
+    """Warnings about labels too rare to learn, with the common label that a misspelt one may stand for."""
     counts = Counter(p.label for a in articles for p in a.paragraphs if p.label is not None)
     least = max(RARE_COUNT, RARE_SHARE * counts.total())
     common = [label for label, count in counts.items() if count >= least]

@@ -63,15 +63,25 @@ class LabelSet:
         """The labels that occur in a corpus, sorted; the default roles keep their order and descriptions.
 
         Raises:
-            DataError: fewer than two different labels occur.
+            DataError: fewer than two different labels occur, or one has spaces at its ends.
         """
-        found = {p.label for article in articles for p in article.paragraphs if p.label is not None}
+        found: set[str] = set()
+        for article in articles:
+            for p in article.paragraphs:
+                if p.label is None:
+                    continue
+                if p.label != p.label.strip():
+                    raise article.error(
+                        f"the label {p.label!r} has spaces at its ends", line=p.line, hint="take them out"
+                    )
+                found.add(p.label)
         if found and found <= set(NEWS_ROLES.descriptions):
             return NEWS_ROLES
         if len(found) < 2:
             raise DataError(
-                f"the corpus has {len(found)} different label(s) {sorted(found)}, expected at least two",
-                hint="check the label column; --column label=NAME names another",
+                (f"every label of the corpus is {min(found)!r}" if found else "no paragraph of the corpus has a label")
+                + ", expected at least two different ones",
+                hint="--column label=NAME names the column of the labels",
             )
         return cls(name, {label: NEWS_ROLES.descriptions.get(label, "") for label in sorted(found)})
 

@@ -196,8 +196,14 @@ def make_split(articles: Iterable[Article], *, by: By = "article", held_out: flo
         raise DataError(
             f"cannot hold out {held_out:.0%} of {len(articles)} articles by {by}: "
             + (f"they form {len(groups)} group(s)" if groups else "no article has a date"),
-            hint="split by article, or add articles",
+            hint="add articles" if by == "article" else "split by article, or add articles",
         )
+    if by == "date":
+        days = sorted(filter(None, (_newest(articles, group) for group in groups if held & set(group))))
+        notes.append(f"held out: {days[0]} to {days[-1]}")
+    if by == "outlet":
+        outlets = sorted({articles[number].outlet or "(none)" for number in held})
+        notes.append(f"held out: {', '.join(outlets[:20])}" + (" …" if len(outlets) > 20 else ""))
     parts = {
         TRAIN: tuple(sorted(a.id for number, a in enumerate(articles) if number not in held)),
         HELD_OUT: tuple(sorted(articles[number].id for number in held)),

@@ -1,10 +1,10 @@
 """The features of a paragraph in its article, the same for fitting and for prediction.
 
-A paragraph becomes a sparse row of hashed features in *blocks*: its words and word pairs, the words inside and
-outside quotation marks, how whoever speaks was introduced, the words of the paragraph after it, and *signals*: where
-it stands, how much of it is quoted, how many words of which class it has, how much it shares with the headline and
-the lead. Each block of each row is scaled to unit length, then by its weight in the recipe. Words are hashed
-(Weinberger et al., 2009), so that a model holds no word list of its training articles.
+A paragraph becomes a sparse row of hashed features in *blocks*: its words and word pairs, how whoever speaks was
+introduced, the words of the paragraph after it, its opening, and *signals*: where it stands, how much of it is
+quoted, where its verbs of saying are, and how many words of which class it has. Each block of each row is scaled to
+unit length, then by its weight in the recipe. Words are hashed (Weinberger et al., 2009), so that a model holds no
+word list of its training articles.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nutgraf_data.article import Article
 __all__ = ["BLOCKS", "FeatureExtractor", "FeatureSettings", "FeatureTable", "Features"]
 
 #: The blocks of features in the order of their numbers.
-BLOCKS = ("word", "pair", "quoted", "introduction", "next", "opening", *SIGNALS)
+BLOCKS = ("word", "pair", "introduction", "next", "opening", *SIGNALS)
 
 _TOKEN = re.compile(r"\w{1,40}(?:['’]\w{1,40}){0,2}|[^\w\s]")
 _CHUNK = 256  # paragraphs; bounds memory for very long articles
@@ -134,9 +134,8 @@ class FeatureExtractor:
         self._lexicon.trim()
         limit = self.settings.max_characters
         tokens = [self._tokens(paragraph.text[:limit]) for article in articles for paragraph in article.paragraphs]
-        headlines = [self._tokens((article.headline or "")[:limit]) for article in articles]
         passage = Passage(tokens, self._lexicon, [len(article.paragraphs) for article in articles])
-        signals = passage.signals(headlines) if any(self._on[name] for name in SIGNALS) else {}
+        signals = passage.signals() if any(self._on[name] for name in SIGNALS) else {}
         for start in range(0, len(tokens), _CHUNK):
             yield self._chunk(passage, signals, start, min(start + _CHUNK, len(tokens)))
 
@@ -161,8 +160,6 @@ class FeatureExtractor:
         if self._on["pair"]:
             same = row[1:] == row[:-1]
             put("pair", row[1:][same], (words[:-1] * _STEP + words[1:])[same])
-        if self._on["quoted"]:
-            put("quoted", row, words + passage.inside[first:last])
         if self._on["introduction"]:
             of, hashes = passage.introductions
             here = slice(*np.searchsorted(of, (start, end)))

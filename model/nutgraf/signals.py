@@ -15,7 +15,7 @@ from nutgraf.lexicon import FLAGS, Lexicon, bit
 __all__ = ["SIGNALS", "Passage", "mix"]
 
 #: Blocks of signals. A signal is a small whole number, and every value of it becomes a feature of its own.
-SIGNALS = ("position", "speech", "speaker", "classes", "overlap")
+SIGNALS = ("position", "speech", "speaker", "classes")
 
 _NEAR = 4  # tokens around a verb of saying
 _AROUND = 6  # tokens around a name where it is first mentioned
@@ -47,7 +47,6 @@ class Passage:
     """
 
     def __init__(self, tokens: Sequence[list[int]], lexicon: Lexicon, sizes: Sequence[int] | None = None) -> None:
-        self._lexicon = lexicon
         articles = np.array([len(tokens)] if sizes is None else sizes, dtype=np.int64)
         self._article: Ints = np.repeat(np.arange(len(articles)), articles)
         self.total: Ints = articles[self._article]
@@ -105,7 +104,8 @@ class Passage:
         names = np.flatnonzero(name)
         if not len(names):
             return names, names
-        _, first, number = np.unique(self._keys[names], return_index=True, return_inverse=True)
+        keys = self.hashes[names] ^ mix(self._article)[self.row[names]]  # a name in another article is another name
+        _, first, number = np.unique(keys, return_index=True, return_inverse=True)
         speaks = self.near_saying[names]
         row, mention = self.row[names[speaks]], names[first[number[speaks]]]
 
@@ -154,12 +154,8 @@ class Passage:
     def _sum(self, of: NDArray[Any]) -> Ints:
         return np.add.reduceat(of, self.starts, dtype=np.int64)
 
-    def signals(self, headlines: Sequence[list[int]]) -> dict[str, Ints]:
-        """The blocks of ``SIGNALS``, each ``(paragraphs, signals of the block)``.
-
-        Args:
-            headlines: ``(articles)(tokens)`` rows of the lexicon.
-        """
+    def signals(self) -> dict[str, Ints]:
+        """The blocks of ``SIGNALS``, each ``(paragraphs, signals of the block)``."""
         length = self.lengths
         flags = np.unpackbits(self.flags.view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
         counts = np.add.reduceat(flags, self.starts, axis=0, dtype=np.int64)[:, _COUNTED]
@@ -168,9 +164,6 @@ class Passage:
         opens = self.flags[self.starts] >> np.uint32(bit("straight_quote")) & np.uint32(7)  # straight, opening, low
         run, before, after = self._longest_quote, *self._attribution_place
         early = np.minimum(self.index, 2)
-        lead = self._keys[self.opens[self.row]]
-        rows = np.fromiter(itertools.chain.from_iterable(headlines), dtype=np.int64)
-        named = self._lexicon.hashes[rows] ^ mix(np.repeat(np.arange(len(headlines)), [len(ids) for ids in headlines]))
         return {
             "position": np.column_stack(
                 [
@@ -199,18 +192,7 @@ class Passage:
             ),
             "speaker": self._speaker_classes[:, None],
             "classes": np.column_stack([np.minimum(counts, 5), np.minimum(counts * 20 // length[:, None], 8)]),
-            "overlap": np.column_stack(
-                [
-                    10 * self._sum(np.isin(self._keys, lead)) // length,
-                    np.minimum(self._sum(np.isin(self._keys, named)), 8),
-                ]
-            ),
         }
-
-    @cached_property
-    def _keys(self) -> Hashes:
-        """``(tokens,)`` hashes of the words that differ from article to article."""
-        return self.hashes ^ mix(self._article)[self.row]
 
     @property
     def _longest_quote(self) -> Ints:

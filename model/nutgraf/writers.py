@@ -192,11 +192,13 @@ def write_table(annotations: Iterable[Annotation], label_set: LabelSet, console:
         table.add_column(justify="right")
         table.add_column(ratio=1)
         for segment in annotation:
-            note = " (abstained)" if segment.abstained else ""
-            note += " (cut: too long to read whole)" if segment.truncated else ""
+            note = " (cut: too long to read whole)" if segment.truncated else ""
             text = segment.text if len(segment.text) <= 2000 else segment.text[:2000] + " …"
             table.add_row(
-                cell(segment.label, f"bold {colours[segment.label]}"),
+                # A doubtful label is dim and has a question mark, so that it is not taken for a sure one.
+                cell(segment.label + "?", "dim")
+                if segment.abstained
+                else cell(segment.label, f"bold {colours[segment.label]}"),
                 cell(f"{segment.confidence:.2f}", "" if segment.confidence >= 0.5 else "dim"),
                 cell(" ".join(text.split()) + note),
             )

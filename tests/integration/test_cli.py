@@ -184,6 +184,25 @@ def test_tables_with_columns(here: Path) -> None:
     assert one["paragraph_fields"][0] == {"label": "analysis", "page": "4"}
 
 
+def test_notes_on_what_one_may_not_expect(here: Path, article: Path) -> None:
+    assert nutgraf("predict", article).stderr == ""
+    (here / "lines.txt").write_text("One.\nTwo.\nThree.\nFour.\nFive.\n", encoding="utf-8")
+    result = nutgraf("predict", "lines.txt")
+    assert "note: lines: 5 lines without a blank one are read as one paragraph" in result.stderr
+    (record,) = lines(nutgraf("predict", "lines.txt", "--format", "lines").stdout)
+    assert [segment["text"] for segment in record["segments"]] == ["One.", "Two.", "Three.", "Four.", "Five."]
+    (here / "mix").mkdir()
+    (here / "mix" / "a.txt").write_text("One.", encoding="utf-8")
+    (here / "mix" / "page.html").write_text("<p>", encoding="utf-8")
+    (here / "mix" / ".hidden.doc").write_text("", encoding="utf-8")
+    result = nutgraf("predict", "mix")
+    assert result.stderr == "note: mix: 1 files of other types are not read: page.html\n"
+    (here / "none.jsonl").touch()
+    result = nutgraf("predict", "none.jsonl")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "note: no article was found in the input\n"
+
+
 def test_min_confidence_and_model(article: Path, tiny_model: Path) -> None:
     (record,) = lines(nutgraf("predict", article, "--min-confidence", "1", "--model", tiny_model).stdout)
     assert all(segment["abstained"] for segment in record["segments"])
@@ -273,7 +292,7 @@ def test_an_interrupt_leaves_no_half_file(here: Path, nutgraf_command: list[str]
         process.wait(30)
         errors, out = process.stderr.read(), process.stdout.read()
     assert process.returncode == 130
-    assert errors == "interrupted; nothing half-written was left\n"
+    assert errors == "interrupted\n"
     assert out == ""
     assert not list(here.iterdir())
 
@@ -430,6 +449,10 @@ def test_join_of_other_texts(here: Path, article: Path) -> None:
     result = nutgraf("data", "join", "newswire-dev", article, "--out", "dev.jsonl")
     assert result.exit_code == 1
     assert "none of the labelled paragraphs was found in the texts" in result.stderr
+    assert not (here / "dev.jsonl").exists()
+    misspelt = nutgraf("data", "join", "newswire-dv", article, "--out", "dev.jsonl")
+    assert misspelt.exit_code == 1
+    assert "those that do are newswire-train, newswire-dev," in misspelt.stderr
 
 
 # --- train, evaluate, model, labels ---------------------------------------------------------------
@@ -509,7 +532,7 @@ def test_train_with_dev_and_about(here: Path, recipe: Path, tiny_corpus: list[Ar
 def test_train_of_bad_input(here: Path, article: Path) -> None:
     result = nutgraf("train", article, "--out", "m")
     assert result.exit_code == 1
-    assert "the corpus has 0 different label(s) [], expected at least two" in result.stderr
+    assert "no paragraph of the corpus has a label, expected at least two" in result.stderr
     result = nutgraf("train", "authored", "--recipe", "none.toml", "--out", "m")
     assert "the recipes that ship with nutgraf are linear" in result.stderr
     (here / "wrong.toml").write_text('kind = "linear"\n[fit]\nC = "much"\n')

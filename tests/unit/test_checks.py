@@ -134,7 +134,7 @@ def test_a_flood_is_counted() -> None:
     corpus = [article(f"a{n}", ["wrong", "wrong"]) for n in range(30)]
     found = [p for p in check_corpus(corpus, label_set=NEWS_ROLES) if p.code == "unknown-label"]
     assert len(found) == LISTED + 1
-    assert found[-1].message == "40 more paragraphs with the unknown label 'wrong'"
+    assert found[-1].message == "40 more paragraphs with the label 'wrong'"
 
 
 def test_without_datasketch_the_rest_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,3 +142,11 @@ def test_without_datasketch_the_rest_is_checked(monkeypatch: pytest.MonkeyPatch)
     found = check_corpus(sound(), held_out=[sound()[0]])
     assert codes(found) == [("error", "leak"), ("warning", "not-checked")]
     assert "nutgraf[train]" in found[1].message
+
+
+def test_labels_with_spaces_around_them_are_errors() -> None:
+    found = check_corpus([article("a1", ["background", " background", "analysis "])])
+    assert [problem.message for problem in found if problem.code == "padded-label"] == [
+        "paragraph 1 of article 'a1' has spaces around its label ' background'",
+        "paragraph 2 of article 'a1' has spaces around its label 'analysis '",
+    ]

@@ -249,14 +249,6 @@ def test_weight_0_leaves_a_block_out(block: str) -> None:
     np.testing.assert_array_equal(whole.bucket[whole.block != number], without.bucket)
 
 
-def test_the_headline_matters_only_to_the_overlap() -> None:
-    plain = Article.from_paragraphs(TEXTS)
-    headed = Article.from_paragraphs(TEXTS, headline="Fire broke out")
-    for block in BLOCKS:
-        differs = not same(read(plain, only(**{block: 1.0})), read(headed, only(**{block: 1.0})))
-        assert differs == (block == "overlap"), block
-
-
 @pytest.mark.parametrize("text", ["x" * 100_000, "a" * 41, "🔥" * 500, "市长说" * 50, "İstanbul", "\u0301", "\x00"])
 def test_strange_words(text: str) -> None:
     (features,) = read(Article.from_paragraphs([text, "And then."]))

@@ -70,7 +70,7 @@ def test_unknown_suffix(tmp_path: Path, name: str) -> None:
     error = failure(file)
     assert error.path == str(file)
     assert "expected one of .txt, .text, .md, .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .pq" in str(error)
-    assert "name the format with --format (text, jsonl, json, csv, tsv, parquet)" in str(error)
+    assert "name the format with --format (text, jsonl, json, csv, tsv, parquet, lines)" in str(error)
     if not name.endswith("gz"):
         assert [a.source for a in read_articles(file, format="text")] == ["One."]
 

@@ -235,3 +235,14 @@ def test_an_article_of_millions_of_paragraphs_is_refused(monkeypatch: pytest.Mon
     assert len(read_text("a\n\nb\n\nc").paragraphs) == 3
     with pytest.raises(DataError, match="more than 3 paragraphs"):
         read_text("a\n\n" * 100)
+
+
+def test_a_paragraph_a_line(tmp_path: Path) -> None:
+    text = " One\r\nTwo \n\n\nThree\rFour"
+    article = read_text(text, lines=True)
+    assert [p.text for p in article.paragraphs] == ["One", "Two", "Three", "Four"]
+    assert all(text[p.start : p.end] == p.text for p in article.paragraphs)
+    for path in (tmp_path / "a.txt", tmp_path):
+        (tmp_path / "a.txt").write_bytes(text.encode())
+        (read,) = read_articles(path, format="lines")
+        assert read.paragraphs == article.paragraphs

@@ -30,7 +30,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_the_same_gives_the_same_bytes(
     tiny_corpus: list[Article], tiny_recipe: Recipe, tiny_result: TrainResult, tmp_path: Path
 ) -> None:
-    again = train(iter(tiny_corpus), tmp_path / "tiny", recipe=tiny_recipe, held_out=0.2)
+    again = train(iter(tiny_corpus), tmp_path / "of another name", recipe=tiny_recipe, held_out=0.2)
     assert content(again.folder.path) == content(tiny_result.folder.path)
     assert set(content(again.folder.path)) == {
         "README.md",
@@ -227,7 +227,7 @@ def test_the_model_card(tiny_result: TrainResult) -> None:
     assert head["pipeline_tag"] == "text-classification"
     assert head["model-index"] == [
         {
-            "name": "tiny",
+            "name": "nutgraf-tiny",
             "results": [
                 {
                     "task": {"type": "text-classification", "name": "roles of news paragraphs"},
@@ -252,15 +252,15 @@ def test_a_model_card_with_awkward_names(
     labels = dict.fromkeys(NEWS_ROLES.labels, 'a | b\n"c": d')
     folder = train(
         tiny_corpus,
-        tmp_path / name,
-        recipe=tiny_recipe,
+        tmp_path / "odd",
+        recipe=replace(tiny_recipe, name=name),
         label_set=LabelSet("set: {odd}", labels),
         dev=unseen,
         dev_name="dev: 'x' & y",
         about="---\nWritten by hand.\n",
     ).folder
     (entry,) = front_matter(folder.path)["model-index"]
-    assert entry["name"] == name
+    assert entry["name"] == f"nutgraf-{name}"
     assert entry["results"][0]["dataset"] == {"name": "dev: 'x' & y", "type": "set: {odd}"}
     text = (folder.path / "README.md").read_text(encoding="utf-8")
     assert "Written by hand." in text

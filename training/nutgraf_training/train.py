@@ -133,7 +133,7 @@ def train(
         metrics["held_out"] = {"of": name, **evaluation.scores.to_json()}
     manifest["metrics"] = metrics
     files["README.md"] = model_card(
-        name=Path(out).resolve().name, label_set=label_set, manifest=manifest, about=about, settings=settings.decode()
+        name=f"nutgraf-{recipe.name}", label_set=label_set, manifest=manifest, about=about, settings=settings.decode()
     )
     say("writing the model")
     written = write_model(out, kind=recipe.kind, label_set=label_set, files=files, manifest=manifest, force=force)

@@ -41,8 +41,9 @@ def read_articles(
     Args:
         path: a file; a folder, whose files are read in the order of their names; ``-`` for standard
             input; ``hf:NAME_OR_FOLDER[@split]`` for a Hugging Face data set.
-        format: ``text``, ``jsonl``, ``json``, ``csv``, ``tsv``, ``parquet`` or ``hf``; by default the
-            suffix says it, and for standard input whether the first character is ``{``.
+        format: ``text``, ``lines`` (text with a paragraph a line), ``jsonl``, ``json``, ``csv``,
+            ``tsv``, ``parquet`` or ``hf``; by default the suffix says it, and for standard input
+            whether the first character is ``{``.
         columns: field → column of a table (``{"text": "body", "label": "role"}``); the fields are
             ``article``, ``text``, ``label``, ``alt``, ``headline``, ``published`` and ``outlet``.
             ``{"article": ""}`` makes every row an article of its own.
@@ -94,8 +95,8 @@ def _read_source(
     format: str, source: Source, columns: Columns, encoding: str | None, report: Callable[[DataError], None]
 ) -> Iterator[Article]:
     match format:
-        case "text":
-            return read_text_file(source, encoding=encoding, report=report)
+        case "text" | "lines":
+            return read_text_file(source, encoding=encoding, lines=format == "lines", report=report)
         case "jsonl":
             return read_json_lines(source, columns=columns, encoding=encoding, report=report)
         case "json":

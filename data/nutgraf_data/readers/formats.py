@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from nutgraf_data.errors import DataError
 
-__all__ = ["FORMATS", "SUFFIXES", "check_format", "files_in", "format_of", "is_gzipped", "stem_of"]
+__all__ = ["FORMATS", "SUFFIXES", "check_format", "files_in", "format_of", "is_gzipped", "passed_over", "stem_of"]
 
 #: Suffix → format.
 SUFFIXES = {
@@ -23,8 +23,8 @@ SUFFIXES = {
     ".pq": "parquet",
 }
 
-#: The names that ``format`` takes; ``hf`` is a data set.
-FORMATS = (*dict.fromkeys(SUFFIXES.values()), "hf")
+#: The names that ``format`` takes; ``lines`` is text with a paragraph a line, ``hf`` a data set.
+FORMATS = (*dict.fromkeys(SUFFIXES.values()), "lines", "hf")
 
 
 def check_format(format: str | None) -> None:
@@ -85,7 +85,7 @@ def files_in(folder: Path, format: str | None = None) -> list[Path]:
         for name in names:
             path = Path(parent, name)
             known = _known(path)
-            wanted = known is not None if format is None else known in (format, None)
+            wanted = known is not None if format is None else known in ("text" if format == "lines" else format, None)
             if wanted and not name.startswith("."):
                 found.append(path)
     if not found:
@@ -95,6 +95,12 @@ def files_in(folder: Path, format: str | None = None) -> list[Path]:
             hint=f"expected files that end in {', '.join(SUFFIXES)} (.gz may follow)",
         )
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def passed_over(folder: Path) -> list[Path]:
+    """The files of a folder and its subfolders that are not hidden and whose suffix is not that of a format."""
+    every = (path for path in folder.rglob("*") if path.is_file() and _known(path) is None)
+    return sorted(path for path in every if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _known(path: Path) -> str | None:

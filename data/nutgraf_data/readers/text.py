@@ -23,6 +23,7 @@ def read_text(
     text: str,
     *,
     id: str = "article",
+    lines: bool = False,
     headline: str | None = None,
     published: str | None = None,
     outlet: str | None = None,
@@ -33,7 +34,7 @@ def read_text(
 
     Paragraphs stand between lines of nothing but whitespace; lines end with ``\n``, ``\r\n`` or
     ``\r``. Whitespace at a paragraph's ends and a byte order mark before the first one stand
-    outside of it; its inner line breaks are kept.
+    outside of it; its inner line breaks are kept. With ``lines``, every line is a paragraph.
 
     A text may begin as the seed does, with ``date YYYY-MM-DD`` and the first paragraph after it. That
     date becomes ``published``, unless another one is given here: then it is left in the text.
@@ -49,7 +50,7 @@ def read_text(
     return Article(
         id=id,
         paragraphs=tuple(
-            Paragraph(text[a:b], a, b) for a, b in islice(paragraph_spans(text, start), MAX_PARAGRAPHS + 1)
+            Paragraph(text[a:b], a, b) for a, b in islice(paragraph_spans(text, start, lines=lines), MAX_PARAGRAPHS + 1)
         ),
         source=text,
         headline=headline,
@@ -61,19 +62,23 @@ def read_text(
 
 
 def read_text_file(
-    source: Source, *, encoding: str | None = None, report: Callable[[DataError], None]
+    source: Source, *, encoding: str | None = None, lines: bool = False, report: Callable[[DataError], None]
 ) -> Iterator[Article]:
     """Yields the one article of a text file, under the file's stem; ``report`` gets what went wrong."""
     try:
-        article = read_text(read_decoded(source, encoding), id=source.stem, origin=Origin(source.path))
+        article = read_text(read_decoded(source, encoding), id=source.stem, lines=lines, origin=Origin(source.path))
     except DataError as error:
         report(error)
         return
     yield article
 
 
-def paragraph_spans(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Start and end of each paragraph from ``start`` on, without the whitespace around it; linear time."""
+def paragraph_spans(text: str, start: int = 0, *, lines: bool = False) -> Iterator[tuple[int, int]]:
+    """Start and end of each paragraph from ``start`` on, without the whitespace around it; linear time.
+
+    Args:
+        lines: whether a paragraph ends with its line, and not only at a blank one.
+    """
     first = last = None  # where the open paragraph began, and the end of its last line so far
     for a, b in _line_spans(text, start):
         line = text[a:b].rstrip()
@@ -81,7 +86,7 @@ def paragraph_spans(text: str, start: int = 0) -> Iterator[tuple[int, int]]:
             if first is None:
                 first = b - len(text[a:b].lstrip())
             last = a + len(line)
-        elif first is not None and last is not None:
+        if (lines or not line) and first is not None and last is not None:
             yield first, last
             first = last = None
     if first is not None and last is not None:

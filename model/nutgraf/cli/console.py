@@ -48,14 +48,18 @@ CorpusArgument = Annotated[
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", help="Read every input as text, jsonl, csv, tsv or parquet, whatever its name."),
+    typer.Option(
+        "--format",
+        help="Read every input as text, lines (a paragraph a line), json, jsonl, csv, tsv or parquet.",
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
         metavar="FIELD=NAME",
-        help="Name a column of your table: article, text, label, alt, headline, published or outlet. "
+        help="Name a column of your table: article (article_id by default), text, label, alt, headline, published "
+        "or outlet, each called so by default. "
         "'article=' makes every row an article of its own.",
     ),
 ]
@@ -79,7 +83,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             say("error: the input does not fit into memory; split it into smaller files")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            say("interrupted; nothing half-written was left")
+            say("interrupted")
             raise typer.Exit(130) from None
         except BrokenPipeError:  # the reader went away, as in `nutgraf predict … | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

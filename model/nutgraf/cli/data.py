@@ -152,8 +152,21 @@ def join(
             else:
                 yield from read_corpus([source], format=format, column=column, encoding=encoding)
 
-    path = corpora.labels_path(labels) if labels in corpora.labels_names() else Path(labels)
+    path = Path(labels)
+    if labels in corpora.labels_names():
+        path = corpora.labels_path(labels)
+    elif not path.exists():
+        raise DataError(
+            "there is no such file, and no labels of that name ship with nutgraf",
+            path=labels,
+            hint=f"those that do are {', '.join(corpora.labels_names())}",
+        )
     result = run(path, progress(read(), "matching"))
+    if not result.articles:
+        raise DataError(
+            "none of the labelled paragraphs was found in the texts, so nothing was written",
+            hint="check that these are its sources",
+        )
     lines = (json_module.dumps(article.to_json(), ensure_ascii=False) + "\n" for article in result.articles)
     write_text_atomically(out, "".join(lines))
     if json:
@@ -168,10 +181,6 @@ def join(
     else:
         print(_visible_lines(result.summary()))
     say(f"wrote {len(result.articles):,} articles to {out}")
-    if not result.articles:
-        raise DataError(
-            "none of the labelled paragraphs was found in the texts", hint="check that these are its sources"
-        )
 
 
 def _visible_lines(text: str) -> str:

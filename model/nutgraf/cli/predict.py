@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +25,16 @@ from nutgraf_data.errors import DataError
 
 __all__ = ["EXAMPLES", "OnError", "predict"]
 
+if TYPE_CHECKING:
+    from nutgraf_data.article import Article
+
 EXAMPLES = (
     "Examples:\n\nnutgraf predict article.txt\n\nnutgraf predict articles.jsonl --out roles.parquet\n\n"
     "cat article.txt | nutgraf predict - --json | jq -r '.segments[].label'"
 )
+
+
+_MANY_LINES = 4  # line breaks in the only paragraph of an article
 
 
 class OnError(StrEnum):
@@ -79,7 +87,7 @@ def predict(
         inputs, format=format, column=column, encoding=encoding, on_error=skip if on_error is OnError.skip else None
     )
 
-    annotations = tagger.predict_many(articles, min_confidence=min_confidence)
+    annotations = tagger.predict_many(_noting(articles, inputs), min_confidence=min_confidence)
     if out is not None:
         done = writers.write_file(progress(annotations, "annotating"), out)
         say(f"wrote {done:,} articles to {out}")
@@ -92,3 +100,23 @@ def predict(
     if skipped:
         say(f"{len(skipped):,} skipped, see above")
         raise typer.Exit(1)
+
+
+def _noting(articles: Iterable[Article], inputs: list[str]) -> Iterator[Article]:
+    """Passes articles on and notes on standard error what a user may not expect of how they were read."""
+    from nutgraf_data.readers.formats import passed_over
+
+    for folder in map(Path, filter(os.path.isdir, inputs)):  # unlike Path.is_dir, it never raises
+        if others := passed_over(folder):
+            names = ", ".join(path.name for path in others[:3]) + (" …" if len(others) > 3 else "")
+            say(f"note: {folder}: {len(others):,} files of other types are not read: {names}")
+    count = 0
+    for count, article in enumerate(articles, 1):  # noqa: B007
+        if len(article.paragraphs) == 1 and (lines := article.source.strip().count("\n")) >= _MANY_LINES:
+            say(
+                f"note: {article.id}: {lines + 1} lines without a blank one are read as one paragraph; "
+                "--format lines reads a paragraph a line"
+            )
+        yield article
+    if not count:
+        say("note: no article was found in the input")

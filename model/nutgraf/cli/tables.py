@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["print_scores", "print_share"]
 
+_FEW = 20  # articles below which an interval from resampling them means little
+
 
 def print_share(articles: Sequence[Article], result: TrainResult, *, from_corpus: bool) -> None:
     """Says what was trained on and what was split off."""
@@ -50,6 +52,11 @@ def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
     console.print()
     for name, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy")):
         console.print(Text.assemble(f"{name:10}", (_with_interval(record[key]), "bold")))
+    judged = sum(row["f1"]["value"] is not None for row in record["labels"].values())
+    if judged < len(record["labels"]):
+        console.print(f"macro-F1 is over {judged} of {len(record['labels'])} labels; the others do not occur here")
+    if record["articles"] < _FEW:
+        console.print(f"so few articles ({record['articles']}) say little, whatever their intervals")
     console.print()
     confusion = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     confusion.add_column("given ↓  predicted →", no_wrap=True)

@@ -62,6 +62,7 @@ def train(
         raise MissingExtraError("Training", "train") from None
     from nutgraf.artefact import check_vacant
     from nutgraf.cli.tables import print_scores, print_share
+    from nutgraf_data.checks import rare_labels
     from nutgraf_data.labels import LabelSet
     from nutgraf_data.splits import Split
 
@@ -80,6 +81,8 @@ def train(
     held = list(read_corpus(dev, **options)) if dev else None  # type: ignore[arg-type]
     paragraphs = [p for article in articles for p in article.paragraphs]
     say(f"read {len(articles):,} articles, {len(paragraphs):,} paragraphs, from {', '.join(corpus)}")
+    for problem in rare_labels(articles):
+        say(f"warning: {problem.message}")
     result = run(
         articles,
         out,
