@@ -193,3 +193,13 @@ def test_a_difference_needs_the_same_golds() -> None:
     ):
         with pytest.raises(ValueError, match="not of the same articles"):
             difference(ours, other)
+
+
+def test_the_interval_holds_95_percent() -> None:
+    # One paragraph an article, half of them right: the resampled accuracy is binomial.
+    tables = np.zeros((400, 2, 2), dtype=np.int64)
+    tables[:200, 0, 0] = tables[200:, 0, 1] = 1
+    accuracy = score_tables(tables, ("a", "b"), resamples=20_000).accuracy
+    spread = 1.96 * np.sqrt(0.25 / 400)
+    assert accuracy.low == pytest.approx(0.5 - spread, abs=0.004)
+    assert accuracy.high == pytest.approx(0.5 + spread, abs=0.004)
