@@ -35,7 +35,7 @@ model: $(VENV)/.train
 	  --dev $(CORPORA)/newswire-dev.jsonl --dev $(CORPORA)/world-dev.jsonl \
 	  --about training/cards/linear.md --force --out model/nutgraf/models/linear
 
-# The constraints keep everyone on the versions that were tested, and pip away from CUDA builds of torch.
+# The constraints keep everyone on the versions that were tested.
 $(VENV)/.%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (half a minute)"

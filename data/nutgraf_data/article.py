@@ -18,6 +18,7 @@ MAX_PARAGRAPHS = 150_000
 #: What stands between two paragraphs in the source of an article that came as a list of paragraphs.
 JOINER = "\n\n"
 
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]|$)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -87,6 +88,10 @@ class Article:
             raise self.error(
                 f"it has more than {MAX_PARAGRAPHS:,} paragraphs", hint="check that it is one article, and split it"
             )
+        for name in ("id", "headline", "outlet"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or _SURROGATE.search(value)):
+                raise DataError(f"the {name} of an article is {value!r}, expected valid Unicode text")
         if (bad := _SURROGATE.search(self.source)) is not None:
             raise self.error(
                 f"the text holds a lone surrogate U+{ord(bad.group()):04X} at character {bad.start()}, "
@@ -144,6 +149,8 @@ class Article:
             raise DataError(f"paragraphs must be a list of strings, found one string: {paragraphs[:60]!r}")
         placed, start = [], 0
         for given in paragraphs:
+            if not isinstance(given, str | Paragraph):
+                raise DataError(f"a paragraph is a {type(given).__name__}, expected a str or a Paragraph")
             p = given if isinstance(given, Paragraph) else Paragraph(given, 0, 0)
             placed.append(Paragraph(p.text, start, start + len(p.text), p.label, p.alt, p.extra, p.line))
             start += len(p.text) + len(JOINER)
@@ -181,8 +188,10 @@ class Article:
 
 
 def _is_iso_date(text: str) -> bool:
+    if not _DAY.match(text):  # dates are compared as strings, so weeks (2024-W17-3) will not do
+        return False
     try:
         (date if len(text) == 10 else datetime).fromisoformat(text)
     except ValueError:
         return False
-    return len(text) == 10 or (len(text) > 10 and text[10] in "T ")
+    return True

@@ -56,7 +56,7 @@ def check_corpus(
     """Everything that is wrong with a corpus: errors first, then warnings.
 
     Args:
-        label_set: the labels that may occur; without it any may.
+        label_set: the labels that may occur; without it any may, and in the held-out articles those of the corpus.
         held_out: articles that the corpus will be evaluated on: checked as well, and compared.
         problems: what reading reported (the ``on_error`` of ``read_articles``).
 
@@ -67,12 +67,20 @@ def check_corpus(
     """
     train, test = list(articles), list(held_out or ())
     found = [Problem("error", "unreadable", _message(error), error.path, error.line) for error in problems]
-    for corpus, name in ((train, "the corpus"), (test, "the held-out corpus")):
+    of_train = {
+        p.label: ""
+        for article in train
+        for p in article.paragraphs
+        if p.label is not None and p.label == p.label.strip()
+    }
+    # A label that was never trained on cannot be predicted, so the training labels bound the held-out ones.
+    bounds = label_set or (LabelSet("the corpus", of_train) if len(of_train) > 1 else None)
+    for corpus, name, expected in ((train, "the corpus", label_set), (test, "the held-out corpus", bounds)):
         if not corpus and (corpus is train or held_out is not None):
             found.append(Problem("error", "no-articles", f"{name} holds no readable article"))
         if corpus:
             found += _ids(corpus)
-            found += _labels(corpus, label_set, name)
+            found += _labels(corpus, expected, name)
             found += _conflicts(corpus)
             found += _gaps(corpus)
     found += rare_labels(train)

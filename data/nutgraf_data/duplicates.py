@@ -21,6 +21,9 @@ _SEED = 1
 # an article and its first tenth never in practice. Exact verification follows, so candidates too many
 # cost time only, and news shares few shingles by chance.
 _BANDS, _ROWS = 128, 1
+# A shingle of more articles than this, and than this share of them, is a footer and no story. Left in,
+# it would make every pair of its articles a candidate.
+_COMMON, _COMMON_SHARE = 20, 0.01
 
 
 def near_duplicates(articles: Sequence[Article], *, threshold: float = 0.5) -> list[tuple[int, int, float]]:
@@ -29,7 +32,8 @@ def near_duplicates(articles: Sequence[Article], *, threshold: float = 0.5) -> l
     Returns:
         ``(i, j, containment)`` with ``i < j``, sorted; containment is the share, 0 to 1, of the word
         5-shingles of the article with fewer that the other has too. Words are compared without case
-        and punctuation; headlines are not looked at. An article of less than a twentieth of the one that
+        and punctuation; headlines are not looked at. Shingles of more than 20 articles and 1 % of them
+        (footers) do not count, unless an article has no others. An article of less than a twentieth of the one that
         holds it may go unnoticed. The same articles give the same pairs in any order.
 
     Raises:
@@ -44,7 +48,7 @@ def near_duplicates(articles: Sequence[Article], *, threshold: float = 0.5) -> l
         raise MissingExtraError("Finding near-duplicate articles", "train") from None
     import numpy as np
 
-    shingles = _shingles(articles)
+    shingles = _without_common(_shingles(articles))
     sketches = MinHash.generator(
         ([int(x) for x in s & np.uint64(0xFFFFFFFF)] for s in shingles),
         num_perm=_BANDS * _ROWS,
@@ -90,6 +94,20 @@ def merge_groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
         parent[root(b)] = root(a)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(root(node), len(numbers)) for node in range(count)]
+
+
+def _without_common(shingles: list[Any]) -> list[Any]:
+    """The shingles without those of too many articles; an article that has no others keeps all."""
+    import numpy as np
+
+    if not shingles:
+        return shingles
+    values, counts = np.unique(np.concatenate(shingles), return_counts=True)
+    common = values[counts > max(_COMMON, _COMMON_SHARE * len(shingles))]
+    if not len(common):
+        return shingles
+    reduced = [np.setdiff1d(s, common, assume_unique=True) for s in shingles]
+    return [few if len(few) else s for few, s in zip(reduced, shingles, strict=True)]
 
 
 def _shingles(articles: Sequence[Article]) -> list[Any]:

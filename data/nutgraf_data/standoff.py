@@ -47,8 +47,8 @@ NORMALISATION = "nutgraf-1"
 _FORMAT, _VERSION = "nutgraf-standoff", 1
 _NO_WORD = re.compile(r"[\W_]+")
 _HASH = re.compile("[0-9a-f]{64}")
-# A sentence end, or a line end: where a paragraph of the user's may hold several of ours.
-_PIECE_END = re.compile(r"\s*\n\s*|(?<=[.!?:;])[\"'”’)\]]*\s+")
+_BLANKS = re.compile(r"\s+")
+_SENTENCE_ENDS, _CLOSERS = ".!?:;", "\"'”’)]"
 
 
 def normalise(text: str) -> str:
@@ -366,10 +366,17 @@ def _runs(texts: list[str], longest: int) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _pieces(text: str) -> list[tuple[int, int]]:
-    """Spans of the lines and sentences of a paragraph, without the spaces at their ends."""
+    """Spans of the lines and sentences of a paragraph, without the spaces at their ends; linear time.
+
+    There a paragraph of the user's may hold several of ours.
+    """
     spans, start = [], 0
-    for gap in _PIECE_END.finditer(text):
-        end = gap.start() + len(gap.group().rstrip())
+    for gap in _BLANKS.finditer(text):
+        end = last = gap.start()
+        while last > start and text[last - 1] in _CLOSERS:
+            last -= 1
+        if "\n" not in gap.group() and (last == start or text[last - 1] not in _SENTENCE_ENDS):
+            continue
         if text[start:end].strip():
             spans.append((start, end))
         start = gap.end()

@@ -204,7 +204,7 @@ def write_model(
         ModelError: something is at ``path`` already, or the disk refused.
     """
     check_vacant(path, force=force)
-    path = Path(path).resolve()  # a link stays, and what it leads to is replaced
+    path = Path(path).resolve()  # a link stays, and what it leads to is replaced, an empty folder as well
     record: dict[str, Any] = {
         "format": FORMAT,
         "kind": kind,
@@ -250,16 +250,24 @@ def write_model(
 
 
 def check_vacant(path: str | Path, *, force: bool) -> None:
-    """Refuses a path where a model cannot be written; call it before hours of training, too.
+    """Refuses a path where a model cannot be written; call it before hours of training, too. It changes nothing.
 
     Raises:
-        ModelError: something is there, and it is no model folder or ``force`` is false.
+        ModelError: something is there, and it is no model folder or ``force`` is false; or a folder cannot be renamed
+            to it: it is in use as the working directory or a mount point, or inside of a file.
     """
     path = Path(path)
-    if not os.path.lexists(path):
-        return
-    if path.is_dir() and not any(path.iterdir()):
-        path.rmdir()
+    try:
+        place, here = Path(os.path.realpath(path)), Path(os.path.realpath(os.curdir))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: the model cannot be written: {error}; name another folder") from None
+    if place == here or os.path.ismount(place):
+        what = "the current working directory" if place == here else "the top of a file system"
+        raise ModelError(f"{path} is {what}, which a model cannot replace; name another folder, as in {path / 'model'}")
+    above = next((parent for parent in place.parents if os.path.lexists(parent)), None)
+    if above is not None and not os.path.isdir(above):
+        raise ModelError(f"{path}: the model cannot be written: {above} is a file; name another folder")
+    if not os.path.lexists(path) or (os.path.isdir(path) and not _entries(path)):
         return
     if (foreign := _foreign(path)) is not None:
         raise ModelError(
@@ -280,8 +288,7 @@ def _foreign(path: Path) -> str | None:
     if not isinstance(files, dict) or not {"format", "kind", "labels", "digest"} <= manifest.keys():
         return "its manifest.json is not that of a model"
     for found in entries:
-        plain = found.is_file() and (found.name in {_MANIFEST, *files} or found.name.startswith("."))
-        if not plain:
+        if found.name not in {_MANIFEST, *files} or not found.is_file():
             return f"it holds {found.name}"
     return None
 

@@ -152,6 +152,8 @@ class LinearTagger(Tagger):
 
     def score_many(self, articles: Sequence[Article]) -> list[tuple[Floats, NDArray[np.bool_]]]:
         """For each article, probabilities ``(paragraphs, labels)`` and which paragraphs were cut ``(paragraphs,)``."""
+        if not articles:
+            return []
         weights = self._weights
         ends = np.cumsum([len(article.paragraphs) for article in articles])
         results = []

@@ -22,7 +22,7 @@ _DEFAULT = "linear"
 
 def bundled_models() -> tuple[str, ...]:
     """The names of the models that ship inside the package, ``default`` first."""
-    return ("default", *sorted(folder.name for folder in _MODELS.iterdir() if (folder / "manifest.json").is_file()))
+    return ("default", *sorted(manifest.parent.name for manifest in _MODELS.glob("*/manifest.json")))
 
 
 def model_path(model: str | os.PathLike[str]) -> Path:

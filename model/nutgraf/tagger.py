@@ -51,8 +51,7 @@ class Tagger(ABC):
             min_confidence: segments below it have ``abstained`` set; they keep their label.
 
         Raises:
-            DataError: the text has no paragraph, or is not a text.
-            ValueError: ``min_confidence`` is not between 0 and 1.
+            DataError: the text has no paragraph, or is not a text; ``min_confidence`` is not between 0 and 1.
         """
         return next(self.predict_many([article], min_confidence=min_confidence))
 
@@ -62,12 +61,12 @@ class Tagger(ABC):
         An error while articles are read is raised after the annotations of those that came before it.
 
         Raises:
-            DataError, ValueError: as ``predict``.
+            DataError: as ``predict``.
         """
         if isinstance(articles, str):
             raise DataError("predict_many takes an iterable of articles, found one string", hint="use predict")
         if not 0.0 <= min_confidence <= 1.0:
-            raise ValueError(f"min_confidence is {min_confidence}, expected a number from 0 to 1")
+            raise DataError(f"min_confidence is {min_confidence}, expected a number from 0 to 1")
         return (
             self._annotation(article, *scored, min_confidence)
             for batch in batches(_as_article(article) for article in articles)

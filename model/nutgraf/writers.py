@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from nutgraf.annotation import Annotation
+from nutgraf.terminal import stdout_console, visible
 from nutgraf_data.errors import DataError, MissingExtraError
 from nutgraf_data.files import replacing
 from nutgraf_data.labels import LabelSet
@@ -174,8 +175,6 @@ def write_table(annotations: Iterable[Annotation], label_set: LabelSet, console:
     """
     from rich.table import Table
     from rich.text import Text
-
-    from nutgraf.cli.console import stdout_console, visible
 
     console = console or stdout_console()
     colours = {label: _COLOURS[index % len(_COLOURS)] for index, label in enumerate(label_set.labels)}

@@ -396,12 +396,46 @@ def test_an_empty_folder_is_vacant(tmp_path: Path) -> None:
     assert put(tmp_path / "new" / "deep" / "m")
 
 
+def test_a_look_at_an_empty_folder_leaves_it(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "link").symlink_to("m")
+    for name in ("m", "link"):
+        check_vacant(tmp_path / name, force=False)
+    assert names(tmp_path) == ["link", "m"]
+    put(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert read_model(tmp_path / "m")
+    assert names(tmp_path) == ["link", "m"]
+
+
+@pytest.mark.parametrize("path", [".", "", "../here", "link", "/"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_in_use_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, force: bool) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    if path == "link":
+        (tmp_path / "link").symlink_to("here")
+        path = str(tmp_path / "link")
+    for call in (check_vacant, put):
+        with pytest.raises(ModelError, match="which a model cannot replace; name another folder"):
+            call(Path(path), force=force)
+    assert names(tmp_path / "here") == []
+
+
+@pytest.mark.parametrize("name", ["m", "deep/m"])
+def test_a_parent_that_is_a_file_is_noticed_at_once(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ModelError, match=r"cannot be written: .*file is a file; name another folder"):
+        check_vacant(tmp_path / "file" / name, force=True)
+
+
 FOREIGN: dict[str, dict[str, str]] = {
     "notes": {"notes.txt": "x"},
     "a web page": {"index.html": "x", MANIFEST: '{"name": "my page", "icons": []}'},
     "a manifest of nothing": {MANIFEST: "not JSON"},
     "a manifest that is a list": {MANIFEST: "[]"},
     "a hidden folder": {".git/config": "x"},
+    "a hidden file": {".env": "x"},
 }
 
 
@@ -422,6 +456,13 @@ def test_what_is_no_model_is_never_replaced(tmp_path: Path, kind: str, beside_a_
             put(folder, force=force)
     assert sorted(folder.rglob("*")) == before
     assert names(tmp_path) == ["m"]
+
+
+def test_the_file_that_makes_a_folder_foreign_is_named(tmp_path: Path) -> None:
+    put(tmp_path / "m")
+    (tmp_path / "m" / ".env").write_text("x")
+    with pytest.raises(ModelError, match=r"is no model folder \(it holds \.env\)"):
+        check_vacant(tmp_path / "m", force=True)
 
 
 @pytest.mark.parametrize("target", ["file", "missing", "m", "loop"])

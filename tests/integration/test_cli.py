@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -19,9 +21,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nutgraf import __version__
+from nutgraf.artefact import write_model
 from nutgraf.cli import app
 from nutgraf_data.article import Article
-from nutgraf_data.labels import NEWS_ROLES
+from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_data.readers import read_articles
 
 TEXT = "Fire broke out at the port on Monday.\n\nThe mayor said nobody was hurt.\n"
@@ -188,7 +191,10 @@ def test_notes_on_what_one_may_not_expect(here: Path, article: Path) -> None:
     assert nutgraf("predict", article).stderr == ""
     (here / "lines.txt").write_text("One.\nTwo.\nThree.\nFour.\nFive.\n", encoding="utf-8")
     result = nutgraf("predict", "lines.txt")
-    assert "note: lines: 5 lines without a blank one are read as one paragraph" in result.stderr
+    assert result.stderr == (
+        "note: 1 articles, the first 'lines', have many lines but no blank one and were read as one paragraph each; "
+        "--format lines reads a paragraph a line\n"
+    )
     (record,) = lines(nutgraf("predict", "lines.txt", "--format", "lines").stdout)
     assert [segment["text"] for segment in record["segments"]] == ["One.", "Two.", "Three.", "Four.", "Five."]
     (here / "mix").mkdir()
@@ -197,10 +203,35 @@ def test_notes_on_what_one_may_not_expect(here: Path, article: Path) -> None:
     (here / "mix" / ".hidden.doc").write_text("", encoding="utf-8")
     result = nutgraf("predict", "mix")
     assert result.stderr == "note: mix: 1 files of other types are not read: page.html\n"
+    (here / "mix" / "page.html").rename(here / "mix" / "page.log")
+    result = nutgraf("predict", "mix", "--format", "text")
+    assert result.stderr == ""
+    assert [record["id"] for record in lines(result.stdout)] == ["a", "page"]
     (here / "none.jsonl").touch()
     result = nutgraf("predict", "none.jsonl")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "note: no article was found in the input\n"
+
+
+def test_the_note_on_lines_comes_once_and_only_where_it_is_true(here: Path) -> None:
+    solid = "One.\nTwo.\nThree.\nFour.\nFive."
+    jsonl(here / "many.jsonl", [Article.from_paragraphs([solid], id=f"a{number}") for number in range(1500)])
+    result = nutgraf("predict", "many.jsonl")
+    assert result.stderr.startswith("note: 1,500 articles, the first 'a0', have many lines but no blank one")
+    assert result.stderr.count("\n") == 1
+    (here / "dated.txt").write_text("date 2024-05-01\n \n" + solid, encoding="utf-8")
+    result = nutgraf("predict", "dated.txt")
+    assert len(lines(result.stdout)[0]["segments"]) == 1
+    assert result.stderr == ""
+
+
+def test_a_saved_data_set_is_read_without_a_note(here: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = {"id": ["1"], "paragraphs": [["A fire.", "A flood."]]}
+    datasets.Dataset.from_dict(rows).save_to_disk(here / "saved")
+    result = nutgraf("predict", "saved")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert lines(result.stdout)[0]["id"] == "1"
 
 
 def test_min_confidence_and_model(article: Path, tiny_model: Path) -> None:
@@ -316,6 +347,45 @@ def test_a_closed_pipe(nutgraf_command: list[str], form: str) -> None:
     assert process.returncode == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["predict", "article.txt", "--json"],
+        ["predict", "article.txt", "--table"],
+        ["predict", "authored", "--json"],
+        ["data", "check", "article.txt"],
+        ["model", "show"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk(nutgraf_command: list[str], article: Path, args: list[str], unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*nutgraf_command, *args],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: the output cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+
+
+def test_an_error_of_a_file_is_one_line(article: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "some.file")
+
+    monkeypatch.setattr("nutgraf.registry.load", refuse)
+    result = nutgraf("predict", article)
+    assert (result.exit_code, result.stderr) == (1, "error: some.file: Permission denied\n")
+
+
 def on_terminal(command: list[str], *, stdout: int | None = None, **env: str) -> str:
     """What a command shows on a terminal of 100 columns; ``stdout`` sends the results elsewhere."""
     master, slave = pty.openpty()
@@ -407,6 +477,19 @@ def test_check_finds_leaks(here: Path, unseen: list[Article]) -> None:
     result = nutgraf("data", "check", "train.jsonl", "--held-out", "test.jsonl")
     assert result.exit_code == 1
     assert f"the held-out article {unseen[5].id!r} is in the training corpus too" in result.stdout
+
+
+def test_split_shows_labels_as_they_are(here: Path, unseen: list[Article]) -> None:
+    records = [article.to_json() for article in unseen]
+    for record in records:
+        for paragraph, label in zip(record["paragraphs"], ("[/x]", "[red]:fire:", "\x1b[2J"), strict=False):
+            paragraph["label"] = label
+    (here / "odd.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    result = nutgraf("data", "split", "odd.jsonl")
+    assert result.exit_code == 0
+    for label in ("[/x]", "[red]:fire:", "\\u{1b}[2J"):
+        assert re.search(rf"^{re.escape(label)} +\d", result.stdout, re.M), label
+    assert "\x1b" not in result.stdout
 
 
 def test_stats(here: Path, unseen: list[Article]) -> None:
@@ -563,9 +646,40 @@ def test_model_show(tiny_model: Path) -> None:
     assert json.loads(nutgraf("model", "show", "--json").stdout)["label_set"] == "news-roles"
 
 
-def test_a_damaged_model_is_refused(here: Path, tiny_model: Path, article: Path) -> None:
-    import shutil
+@pytest.mark.parametrize("figure", ["\x1b[2J", [1], None, float("inf"), float("nan")], ids=repr)
+@pytest.mark.parametrize("part", ["confusion", "support", "articles", "macro_f1"])
+def test_a_manifest_whose_figures_are_none(here: Path, tiny_model: Path, part: str, figure: object) -> None:
+    shutil.copytree(tiny_model, here / "m")
+    manifest = json.loads((here / "m" / "manifest.json").read_bytes())
+    scores = manifest["metrics"]["held_out"]
+    if part == "confusion":
+        next(iter(scores[part].values())).update(dict.fromkeys(scores["labels"], figure))
+    elif part == "support":
+        next(iter(scores["labels"].values()))[part] = figure
+    elif part == "macro_f1":
+        scores[part] = {"value": figure, "low": figure, "high": figure}
+    else:
+        scores[part] = figure
+    del manifest["digest"]
+    manifest["digest"] = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    (here / "m" / "manifest.json").write_text(json.dumps(manifest))
+    result = nutgraf("model", "show", "m")
+    assert "\x1b" not in result.stdout + result.stderr
+    if part != "macro_f1" or not isinstance(figure, float | None):
+        assert result.exit_code == 1
+        assert "error: m is refused as a model: manifest.json does not hold what it has to" in result.stderr
 
+
+def test_a_model_shows_labels_as_they_are(here: Path) -> None:
+    labels = LabelSet("[/x]", {":fire:": "", "[red]b": ""})
+    data = {"articles": 1, "paragraphs": 1}
+    manifest = {"training_data": data, "recipe": {"name": "r"}, "seed": 0, "versions": {}, "metrics": {}}
+    write_model(here / "m", kind="linear", label_set=labels, files={"settings.toml": b""}, manifest=manifest)
+    result = nutgraf("model", "show", "m")
+    assert "2 of [/x]: :fire:, [red]b" in result.stdout
+
+
+def test_a_damaged_model_is_refused(here: Path, tiny_model: Path, article: Path) -> None:
     shutil.copytree(tiny_model, here / "m")
     weights = here / "m" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])

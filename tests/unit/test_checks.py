@@ -150,3 +150,22 @@ def test_labels_with_spaces_around_them_are_errors() -> None:
         "paragraph 1 of article 'a1' has spaces around its label ' background'",
         "paragraph 2 of article 'a1' has spaces around its label 'analysis '",
     ]
+
+
+def test_held_out_labels_must_be_those_of_the_corpus() -> None:
+    corpus = [article(f"a{n}", ["decision", "history"]) for n in range(3)]
+    found = check_corpus(corpus, held_out=[article("b", ["decision", "histroy"])])
+    assert [p.message for p in found if p.code == "unknown-label"] == [
+        "paragraph 1 of article 'b' has the unknown label 'histroy'; did you mean 'history'?"
+    ]
+
+
+def test_from_four_fifths_of_common_text_on_it_is_a_leak() -> None:
+    words = [f"word{number}" for number in range(60)]
+    one = Article.from_paragraphs([Paragraph(" ".join(words), 0, 0, "a"), Paragraph("The end.", 0, 0, "b")], id="one")
+    mostly = Article.from_paragraphs([Paragraph(" ".join([*words[:54], "other", "words", "now"]), 0, 0, "a")], id="two")
+    partly = Article.from_paragraphs(
+        [Paragraph(" ".join([*words[:40], *(f"other{n}" for n in range(20))]), 0, 0, "a")], id="three"
+    )
+    found = check_corpus([one], held_out=[mostly, partly])
+    assert [(p.level, p.code) for p in found if "leak" in p.code] == [("error", "leak"), ("warning", "near-leak")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_case_punctuation_and_paragraphs_do_not_matter() -> None:
 def test_a_short_version_is_found() -> None:
     whole = words(4, 600)
     assert near_duplicates([article(whole[:60]), article(whole)]) == [(0, 1, 1.0)]
+
+
+def test_a_shared_footer_is_no_duplicate_and_takes_no_quadratic_time() -> None:
+    footer = words(8, 24)
+    corpus = [article(words(1000 + n, 16) + footer) for n in range(1500)]
+    corpus[700] = article([*words(1003, 16), *footer])  # the story of number 3
+    corpus[900] = article([*words(1005, 14), "so", "on", *footer])  # nearly that of number 5
+    corpus[1100] = corpus[1200] = article(footer)
+    begin = time.process_time()
+    pairs = near_duplicates(corpus)
+    assert time.process_time() - begin < 5
+    assert [(i, j) for i, j, _ in pairs] == [(3, 700), (5, 900), (1100, 1200)]
+    assert [share for _, _, share in pairs] == [1.0, 0.625, 1.0]
 
 
 def test_fewer_words_than_a_shingle() -> None:

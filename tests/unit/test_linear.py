@@ -22,6 +22,7 @@ from nutgraf.sequence import Chains, Transitions
 from nutgraf_data.article import Article, Paragraph
 from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
+from nutgraf_training.chain import fit_chain
 from nutgraf_training.linear import extract, fit_linear, fit_margins
 from nutgraf_training.recipe import FitSettings, Recipe
 from nutgraf_training.train import TrainResult, train
@@ -366,3 +367,22 @@ def test_predict_many_is_lazy(tiny_tagger: LinearTagger) -> None:
         raise AssertionError("asked for too much")
 
     assert len(next(tiny_tagger.predict_many(articles()))) == 1
+
+
+def test_the_chain_is_cross_fitted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cross-fitted figure must come from a chain that never saw the article either."""
+    articles = small(12)
+    fitted: list[tuple[int, int]] = []
+    original = fit_chain
+
+    def spy(inputs: Any, given: Any, count: int, chains: Chains, settings: Any) -> Any:
+        fitted.append((len(inputs), len(chains.first)))
+        return original(inputs, given, count, chains, settings)
+
+    monkeypatch.setattr(fitting, "fit_chain", spy)
+    fit_linear(articles, TWO, RECIPE)
+    total = sum(len(article.paragraphs) for article in articles)
+    assert fitted[0] == (total, 12)
+    assert len(fitted) == 1 + RECIPE.fit.folds
+    assert all(paragraphs < total and chains < 12 for paragraphs, chains in fitted[1:])
+    assert sum(12 - chains for _, chains in fitted[1:]) == 12

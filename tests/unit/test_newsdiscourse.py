@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -76,6 +77,30 @@ def test_paragraphs_of_an_article(tmp_path: Path) -> None:
     assert {p.label for p in article.paragraphs} == {None}
     start, end = article.paragraphs[1].extra["span"]
     assert TEXT[start:end] == "Nine people were saved.\nS3 “We were lucky,” said one."
+
+
+def test_long_blanks_take_linear_time(tmp_path: Path) -> None:
+    blanks = " " * 200_000
+    text = f"H A{blanks}B{blanks}\n\nS1 One{blanks}two{blanks}\nS2{blanks}three{blanks}four \t\n"
+    path = archive(tmp_path, pair(text, mark("Main", "S1", text=text)))
+    begin = time.process_time()
+    (article,) = read_newsdiscourse(path)
+    (first, _) = next(read_newsdiscourse(path, unit="sentence")).paragraphs
+    assert time.process_time() - begin < 5
+    assert article.headline == f"A{blanks}B"
+    assert [p.text for p in article.paragraphs] == [f"One{blanks}two three{blanks}four"]
+    assert first.text == f"One{blanks}two"
+
+
+def test_many_sentences_take_linear_time(tmp_path: Path) -> None:
+    text = "".join(f"S{n} a\n" for n in range(100_000))
+    places = [n for n, char in enumerate(text) if char == "S"]
+    ann = "".join(f"T{n}\tMain {place} {place + 2}\tS{n}\n" for n, place in enumerate(places))
+    path = archive(tmp_path, pair(text, ann))
+    begin = time.process_time()
+    (article,) = read_newsdiscourse(path, unit="sentence")
+    assert time.process_time() - begin < 10
+    assert [(p.label, p.line) for p in article.paragraphs] == [("Main", n) for n in range(1, 100_001)]
 
 
 def test_sentences_carry_their_class_and_stand_in_the_file(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_columns(tmp_path: Path) -> None:
     assert row.paragraphs[0].extra == {"label": "kept"}
     assert (whole.id, whole.paragraphs[0].label, whole.extra) == ("w", "background", {"id": "kept"})
     single = read_articles(write(tmp_path, {"text": "A\n\nB"}, {"text": "C"}), columns={"article": ""})
-    assert [(a.id, [p.text for p in a.paragraphs]) for a in single] == [("a:1", ["A\n\nB"]), ("a:2", ["C"])]
+    assert [(a.id, [p.text for p in a.paragraphs]) for a in single] == [("a:1", ["A", "B"]), ("a:2", ["C"])]
 
 
 @pytest.mark.parametrize(

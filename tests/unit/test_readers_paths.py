@@ -200,6 +200,24 @@ def test_standard_input_of_json_lines(stdin: Callable[[bytes], io.BytesIO], enco
     assert [(a.id, a.source) for a in read_articles("-")] == [("stdin:3", "Öne."), ("stdin:4", "Two.")]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("start", ["[", " \n[ ", "[\n", "\n[\r\n\n  "])
+def test_standard_input_of_a_json_list(stdin: Callable[[bytes], io.BytesIO], start: str, encoding: str) -> None:
+    stdin((start + '{"text": "Öne."}, {"text": "Two."}]\n').encode(encoding))
+    assert [a.source for a in read_articles("-")] == ["Öne.", "Two."]
+
+
+@pytest.mark.parametrize("text", ["[Photo]", "[\n\nOne {1}", "[", "[\n", "[1] {", "[[{"])
+def test_standard_input_of_text_in_brackets(stdin: Callable[[bytes], io.BytesIO], text: str) -> None:
+    stdin(text.encode())
+    assert [a.source for a in read_articles("-")] == [text]
+
+
+def test_articles_on_one_line_of_a_json_list(stdin: Callable[[bytes], io.BytesIO]) -> None:
+    stdin(b'[{"text": "One."}, {"text": "Two."}]')
+    assert [a.source for a in read_articles("-", columns={"article": ""})] == ["One.", "Two."]
+
+
 def test_standard_input_is_read_as_lines_come(stdin: Callable[[bytes], io.BytesIO]) -> None:
     stream = stdin(RECORD * 3)
     articles = read_articles("-")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nutgraf_data.article import Article, Origin
 from nutgraf_data.errors import DataError
-from nutgraf_data.readers import read_articles
+from nutgraf_data.readers import read_articles, read_text
 
 valid = st.characters(exclude_categories=["Cs"])
 cells = st.text(alphabet=st.one_of(st.sampled_from('\r\n",;\t \x00\u2028\ufeffé'), valid))
@@ -96,6 +96,22 @@ def test_every_row_an_article(tmp_path: Path) -> None:
         ("notes:2", "One"),
         ("notes:3", "Two"),
     ]
+
+
+def test_a_row_that_is_an_article_is_split_as_text_is(tmp_path: Path) -> None:
+    text = " A\r\n\r\nB\nstill B\n \nC\n"
+    file = write(tmp_path, f'text,label,alt,id\n"{text}",,,7\n"{text}",analysis,,8\n"{text}",,analysis,9\n')
+    plain, *labelled = read_articles(file, columns={"article": ""})
+    assert plain.source == text
+    assert [(p.text, p.label, p.line, p.extra) for p in plain.paragraphs] == [
+        ("A", None, 2, {"id": "7"}),
+        ("B\nstill B", None, 2, {"id": "7"}),
+        ("C", None, 2, {"id": "7"}),
+    ]
+    assert [(p.start, p.end) for p in plain.paragraphs] == [(p.start, p.end) for p in read_text(text).paragraphs]
+    assert [[p.text for p in a.paragraphs] for a in labelled] == [[text], [text]]
+    with_id = write(tmp_path, 'article_id,text\na,"A\n\nB"\n')
+    assert [p.text for p in next(read_articles(with_id)).paragraphs] == ["A\n\nB"]
 
 
 def test_gzipped_and_named_encoding(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nutgraf_data.article import Article, Origin
@@ -63,6 +63,7 @@ def test_paragraphs_cover_all_text_at_exact_offsets(text: str) -> None:
 @given(
     text=texts, encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-be"]), named=st.booleans()
 )
+@example(text="\x00\ufeffa", encoding="utf-16-be", named=True)  # 00 00 FE FF is the mark of UTF-32
 def test_files_of_any_unicode_encoding_give_the_same_paragraphs(
     tmp_path: Path, text: str, encoding: str, named: bool
 ) -> None:
@@ -205,6 +206,12 @@ def test_byte_order_mark_outweighs_a_named_unicode_encoding(write: Callable[[byt
     for encoding in ("utf-8", "utf-16", "UTF_8", None):
         assert next(read_articles(file, encoding=encoding)).source == "Füße"
     assert next(read_articles(file, encoding="latin-1")).source.startswith("ÿþF")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "UTF-16BE", "utf-32-le", "utf_32_be"])
+def test_a_named_endianness_knows_its_own_mark_only(write: Callable[[bytes], Path], encoding: str) -> None:
+    assert next(read_articles(write("\ufeffab".encode(encoding)), encoding=encoding)).source == "ab"
+    assert next(read_articles(write("\x00\ufeffab".encode(encoding)), encoding=encoding)).source == "\x00\ufeffab"
 
 
 def test_utf_16_text_that_begins_with_nul_needs_its_name(write: Callable[[bytes], Path]) -> None:

@@ -52,6 +52,14 @@ def test_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load("folder")
 
 
+def test_an_installation_without_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_MODELS", tmp_path / "models")
+    assert bundled_models() == ("default",)
+    for name in ("default", "linear"):
+        with pytest.raises(ModelError):
+            load(name)
+
+
 def test_another_kind_of_model(tmp_path: Path) -> None:
     write_model(tmp_path / "m", kind="encoder", label_set=NEWS_ROLES, files={"settings.toml": b""}, manifest={})
     with pytest.raises(ModelError, match="its kind is 'encoder', expected 'linear'; install a newer nutgraf"):

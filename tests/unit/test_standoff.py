@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,21 @@ def test_shipped_labels_join_their_own_texts(name: str, tmp_path: Path) -> None:
     assert [a.source for a in result.articles] == [a.source for a in corpus]
     write_standoff(corpus, tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == shipped.read_bytes()
+
+
+def test_long_blanks_take_linear_time(labels: Path) -> None:
+    blanks = " " * 300_000
+    begin = time.process_time()
+    result = join(labels, [Article.from_paragraphs([f"Read{blanks}on. {blanks.join(VOTE)}{blanks}\n{blanks}…"])])
+    assert time.process_time() - begin < 5
+    assert [[p.text for p in a.paragraphs] for a in result.articles] == [VOTE]
+
+
+def test_pieces_part_at_line_and_sentence_ends(labels: Path) -> None:
+    text = " ".join(["(More.)", FERRY[0], "“Nine were saved.”", "We were lucky, said one\t\n\n", FERRY[3], ")"])
+    (article,) = join(labels, [Article.from_paragraphs([text])], min_share=0.5).articles
+    assert [p.text for p in article.paragraphs] == [
+        FERRY[0],
+        "“Nine were saved.” We were lucky, said one",
+        FERRY[3],
+    ]

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -176,3 +178,12 @@ def test_the_table_has_every_paragraph(annotations: list[Annotation], capsys: py
     assert str(first.article.headline) in out.splitlines()[0]
     for segment in first:
         assert re.search(rf"^{segment.label} +{segment.confidence:.2f}  {re.escape(segment.text[:20])}", out, re.M)
+
+
+def test_a_table_needs_nothing_of_the_command_line() -> None:
+    code = (
+        "import sys, nutgraf.writers; from nutgraf_data.labels import NEWS_ROLES; "
+        "nutgraf.writers.write_table([], NEWS_ROLES); "
+        "sys.exit(any(name == 'typer' or name.startswith('nutgraf.cli') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0

@@ -14,7 +14,7 @@ from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
 from nutgraf_training.metrics import Scores, confusion_tables, score_tables
-from nutgraf_training.provenance import article_digest, trained_on
+from nutgraf_training.provenance import seen_articles, trained_on
 
 __all__ = ["Evaluation", "evaluate", "gold_numbers"]
 
@@ -27,7 +27,7 @@ class Evaluation:
         model: the fingerprint of the model.
         scores: the metrics.
         unlabelled: how many paragraphs had no label and were only read as context.
-        seen: how many of the articles the model was trained on.
+        seen: how many of the articles the model was trained on, whole or for the most part.
     """
 
     model: str
@@ -61,8 +61,7 @@ def evaluate(
             articles.
     """
     articles = list(articles)
-    known = trained_on(tagger.folder)
-    seen = [article for article in articles if article_digest(article) in known]
+    seen = seen_articles(articles, trained_on(tagger.folder))
     if seen and not include_seen:
         raise DataError(
             f"the model was trained on {len(seen)} of these {len(articles)} articles (the first is {seen[0].id!r}), "

@@ -35,8 +35,8 @@ class LinearFit:
 
     Attributes:
         weights: the arrays to save.
-        cross_fitted: ``(paragraphs, labels)`` probabilities for the training articles, each from a model and a chain
-            that were fitted without it.
+        cross_fitted: ``(paragraphs, labels)`` probabilities for the training articles, each from margins and a chain
+            that were fitted without it; only which buckets are kept, and how rare they are, was told from all articles.
     """
 
     weights: LinearWeights

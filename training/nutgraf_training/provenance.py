@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from nutgraf.artefact import ModelFolder
 from nutgraf_data.article import Article
 from nutgraf_data.standoff import normalise
 
-__all__ = ["TRAINED_ON", "article_digest", "trained_on", "write_trained_on"]
+__all__ = ["SEEN", "TRAINED_ON", "paragraph_digests", "seen_articles", "trained_on", "write_trained_on"]
 
 TRAINED_ON = "trained_on.txt"
 
+#: From this share of its paragraphs on, an article that was trained on counts as seen.
+SEEN = 0.5
 
-def article_digest(article: Article) -> str:
-    """16 hexadecimal digits of the SHA-256 of its normalised paragraphs."""
-    text = "\n".join(normalise(paragraph.text) for paragraph in article.paragraphs)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+def paragraph_digests(article: Article) -> list[str]:
+    """Ten hexadecimal digits of the SHA-256 of each normalised paragraph."""
+    return [hashlib.sha256(normalise(p.text).encode()).hexdigest()[:10] for p in article.paragraphs]
 
 
 def write_trained_on(articles: Iterable[Article]) -> bytes:
     """The content of ``trained_on.txt``: one digest a line, sorted."""
-    return "".join(f"{digest}\n" for digest in sorted({article_digest(article) for article in articles})).encode()
+    found = {digest for article in articles for digest in paragraph_digests(article)}
+    return "".join(f"{digest}\n" for digest in sorted(found)).encode()
 
 
 def trained_on(folder: ModelFolder) -> frozenset[str]:
-    """The digests of the articles that a model was trained on."""
+    """The digests of the paragraphs that a model was trained on."""
     return frozenset(folder.files.get(TRAINED_ON, b"").decode("ascii", "replace").split())
+
+
+def seen_articles(articles: Sequence[Article], digests: Collection[str]) -> list[Article]:
+    """The articles of which at least ``SEEN`` of the paragraphs are among the digests."""
+    return [
+        article
+        for article in articles
+        if sum(digest in digests for digest in paragraph_digests(article)) >= SEEN * len(article.paragraphs)
+    ]

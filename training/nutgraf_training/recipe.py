@@ -37,7 +37,7 @@ class ChainSettings:
     """The ``[chain]`` table: see training/recipes/linear.toml."""
 
     l2: float = 5.0
-    max_iterations: int = 100
+    max_iterations: int = 1000
 
     def __post_init__(self) -> None:
         if self.l2 <= 0 or self.max_iterations < 1:

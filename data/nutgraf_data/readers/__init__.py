@@ -43,11 +43,13 @@ def read_articles(
             input; ``hf:NAME_OR_FOLDER[@split]`` for a Hugging Face data set.
         format: ``text``, ``lines`` (text with a paragraph a line), ``jsonl``, ``json``, ``csv``,
             ``tsv``, ``parquet`` or ``hf``; by default the suffix says it, and for standard input
-            whether the first character is ``{``.
+            whether it begins with ``{`` (JSON lines) or ``[{`` (JSON).
         columns: field → column of a table (``{"text": "body", "label": "role"}``); the fields are
             ``article``, ``text``, ``label``, ``alt``, ``headline``, ``published`` and ``outlet``.
-            ``{"article": ""}`` makes every row an article of its own.
-        encoding: of text, JSON and CSV; UTF-8 by default. A byte order mark outweighs UTF-8, -16 and -32.
+            ``{"article": ""}`` makes every row an article of its own, split at blank lines as text is
+            unless the row has a label; any other row is one paragraph.
+        encoding: of text, JSON and CSV; UTF-8 by default. A byte order mark outweighs UTF-8,
+            -16 and -32, but not a name that ends in -le or -be.
         on_error: gets each error in the data, and reading goes on with the next article; without it,
             the first one is raised.
 
@@ -83,7 +85,9 @@ def _read(
 
 def _stdin(format: str | None) -> tuple[str, Source]:
     source = Source.from_stdin()
-    return format or ("jsonl" if source.starts_with(b"{") else "text"), source
+    if format is None:
+        format = "jsonl" if source.starts_with(b"{") else "json" if source.starts_with(b"[{") else "text"
+    return format, source
 
 
 def _source(file: Path, name: Path, format: str | None) -> tuple[str, Source]:

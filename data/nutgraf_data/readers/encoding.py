@@ -110,7 +110,9 @@ def _codec(data: bytes, encoding: str | None) -> tuple[str, int]:
     if not name.startswith("utf-"):
         return encoding or name, 0
     # A name such as "utf-16-le" settles what FF FE 00 00 begins: that text may start with NUL.
-    marks = [(mark, codec) for mark, codec in _MARKS if codec.startswith(name)] + list(_MARKS)
+    marks = [(mark, codec) for mark, codec in _MARKS if codec.startswith(name)]
+    if not name.endswith(("-le", "-be")):
+        marks += _MARKS
     for mark, codec in marks:
         if data.startswith(mark):
             return codec, len(mark)

@@ -24,6 +24,7 @@ import re
 import struct
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -51,8 +52,10 @@ REPOSITORY = "prafulla77/Discourse_Profiling"
 
 # An article is some kilobytes; more is not an article, and a zip can claim terabytes.
 _LARGEST = 4_000_000
-_SENTENCE = re.compile(r"^(S\d+)[^\S\n]+(\S.*?)[^\S\n]*$", re.MULTILINE)
-_HEADLINE = re.compile(r"^H[^\S\n]+(\S.*?)[^\S\n]*$", re.MULTILINE)
+# The blanks at the end of a line are stripped in Python: in a pattern, they take quadratic time.
+_SENTENCE = re.compile(r"^(S\d+)[^\S\n]+(\S.*)$", re.MULTILINE)
+_HEADLINE = re.compile(r"^H[^\S\n]+(\S.*)$", re.MULTILINE)
+_MARKER = re.compile(r"\nS\d+[^\S\n]+")
 _DATE = re.compile(r"^DATE/ AUTHOR (\d{4}-\d\d-\d\d)", re.MULTILINE)
 _NAMED_DATE = re.compile(r"(?:^|_)(\d{4})_?(\d\d)_?(\d\d)(?=[._])")
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n")
@@ -163,7 +166,7 @@ def _article(archive: zipfile.ZipFile, name: str, path: Path, unit: str) -> Arti
         id="-".join(["nd", split, *file.parts[1:-1], file.stem]),
         paragraphs=build(text, sentences),
         source=text,
-        headline=headline[1] if headline else None,
+        headline=headline[1].rstrip() if headline else None,
         published=published,
         outlet=outlet,
         extra=extra,
@@ -173,7 +176,7 @@ def _article(archive: zipfile.ZipFile, name: str, path: Path, unit: str) -> Arti
         return made
     return Article.from_paragraphs(
         [
-            Paragraph(_MARKER.sub(" ", p.text), 0, 0, extra={**p.extra, "span": [p.start, p.end]}, line=p.line)
+            Paragraph(_unmarked(p.text), 0, 0, extra={**p.extra, "span": [p.start, p.end]}, line=p.line)
             for p in made.paragraphs
         ],
         id=made.id,
@@ -185,11 +188,15 @@ def _article(archive: zipfile.ZipFile, name: str, path: Path, unit: str) -> Arti
     )
 
 
-_MARKER = re.compile(r"[^\S\n]*\nS\d+[^\S\n]+")
+def _unmarked(text: str) -> str:
+    """A paragraph, which holds no blank line, with a space for each line end and marker."""
+    *parts, last = _MARKER.split(text)
+    return " ".join([*(part.rstrip() for part in parts), last])
 
 
 def _sentences(text: str, labels: str, where: str) -> list[_Sentence]:
     found = list(_SENTENCE.finditer(text))
+    starts = [s.start() for s in found]
     classes: dict[int, str] = {}
     speech: set[int] = set()
     for number, row in enumerate(labels.splitlines(), 1):
@@ -200,8 +207,8 @@ def _sentences(text: str, labels: str, where: str) -> list[_Sentence]:
         if match is None:
             raise DataError(f"found {row[:60]!r}, expected 'T1<TAB>Class start end<TAB>S1'", path=ann, line=number)
         label, offset = match[1], int(match[2])
-        index = next((i for i, s in enumerate(found) if s.start() <= offset < s.end()), None)
-        if index is None:
+        index = bisect_right(starts, offset) - 1
+        if index < 0 or offset >= found[index].end():
             raise DataError(f"offset {offset} of {label} is in no sentence of the text", path=ann, line=number)
         if label == "Speech":
             speech.add(index)
@@ -213,10 +220,13 @@ def _sentences(text: str, labels: str, where: str) -> list[_Sentence]:
             )
     if not found:
         raise DataError("has no line that starts with a marker such as 'S1 '", path=where)
-    return [
-        _Sentence(s[1], s.start(2), s.end(2), text.count("\n", 0, s.start()) + 1, classes.get(i), i in speech)
-        for i, s in enumerate(found)
-    ]
+    made, line, counted = [], 1, 0
+    for i, s in enumerate(found):
+        line += text.count("\n", counted, s.start())
+        counted = s.start()
+        end = s.start(2) + len(s[2].rstrip())
+        made.append(_Sentence(s[1], s.start(2), end, line, classes.get(i), i in speech))
+    return made
 
 
 def _labelled_sentences(text: str, sentences: list[_Sentence]) -> tuple[Paragraph, ...]:

@@ -6,7 +6,8 @@ A record is one of three kinds, decided by its keys:
 kind         keys                        becomes
 ===========  ==========================  ==============================================================
 whole        ``paragraphs``              an article; its paragraphs are strings or objects with ``text``
-row          ``article_id`` and ``text``  one paragraph; rows that stand together make an article
+row          ``article_id`` and ``text``  one paragraph; rows that stand together make an article. Where
+                                         every row is an article, one without a label is split as plain
 plain        ``text`` only               an article; its text is split at blank lines
 ===========  ==========================  ==============================================================
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nutgraf_data.article import MAX_PARAGRAPHS, Article, Origin, Paragraph
 from nutgraf_data.errors import DataError
 from nutgraf_data.readers.columns import Columns
 from nutgraf_data.readers.source import Source
+from nutgraf_data.readers.text import read_text
 from nutgraf_data.readers.values import ArticleFields, article_fields, identifier, paragraph_fields
 
 __all__ = ["RowGroup"]
@@ -43,7 +45,8 @@ class RowGroup:
             self.lose(line)
             return None
         finished = None
-        if article_id != self._id:
+        # Records of a JSON list may share a line, and so an id made of it.
+        if article_id != self._id or not self.columns.article:
             finished = self._finish()
             self._begin(article_id, record, line)
         self._unread = None
@@ -114,9 +117,15 @@ class RowGroup:
         self._id, self._paragraphs, self._whole = None, [], True
         if article_id is None or not whole:
             return None
+        origin = Origin(self.source.path, self._line)
         try:
-            return Article.from_paragraphs(
-                paragraphs, id=article_id, **self._fields, origin=Origin(self.source.path, self._line)
+            if self.columns.article or paragraphs[0].label is not None or paragraphs[0].alt is not None:
+                return Article.from_paragraphs(paragraphs, id=article_id, **self._fields, origin=origin)
+            # A text of its own, and no label that would belong to the whole of it.
+            (row,) = paragraphs
+            article = read_text(row.text, id=article_id, **self._fields, origin=origin)
+            return replace(
+                article, paragraphs=tuple(replace(p, extra=row.extra, line=row.line) for p in article.paragraphs)
             )
         except DataError as error:
             self.report(error)

@@ -45,22 +45,30 @@ class Source:
 
     @classmethod
     def from_stdin(cls) -> Source:
-        """Standard input, read up to its first line that is not blank.
+        """Standard input, read up to its first line that is not blank, or the next one after a lone ``[``.
 
         Raises:
             DataError: standard input is closed or cannot be read.
         """
         head: list[bytes] = []
+        begun = b""
         blank = cls(STDIN, "stdin")
         for line in blank.lines():
             head.append(line)
-            if line.strip(_PEEK_IGNORES):
+            begun += line.strip(_PEEK_IGNORES)
+            if begun not in (b"", b"["):
                 break
         return cls(STDIN, "stdin", head=tuple(head))
 
-    def starts_with(self, char: bytes) -> bool:
-        """Whether the first character of ``head`` that is neither blank nor a byte order mark is ``char``."""
-        return b"".join(self.head).lstrip(_PEEK_IGNORES).startswith(char)
+    def starts_with(self, chars: bytes) -> bool:
+        """Whether ``head`` begins with these characters, blanks and byte order marks before each passed over."""
+        rest = b"".join(self.head)
+        for char in chars:
+            rest = rest.lstrip(_PEEK_IGNORES)
+            if not rest or rest[0] != char:
+                return False
+            rest = rest[1:]
+        return True
 
     def lines(self) -> Iterator[bytes]:
         r"""The bytes in pieces that end after each ``\n``; only one piece is in memory at a time.

@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from nutgraf.terminal import stdout_console, visible
 from nutgraf_data.errors import DataError, NutgrafError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from nutgraf_data.article import Article
 
 __all__ = [
@@ -68,28 +66,41 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Turns errors made on purpose into one line and exit code 1, Ctrl-C into 130."""
+    """Turns errors made on purpose, and those of files and pipes, into one line and exit code 1, Ctrl-C into 130."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            result = command(*args, **kwargs)
-            sys.stdout.flush()
-            return result
-        except NutgrafError as error:
-            say(f"error: {error}")
-            raise typer.Exit(1) from None
-        except MemoryError:
-            say("error: the input does not fit into memory; split it into smaller files")
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            say("interrupted")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:  # the reader went away, as in `nutgraf predict … | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            try:
+                result = command(*args, **kwargs)
+                sys.stdout.flush()
+                return result
+            except NutgrafError as error:
+                say(f"error: {error}")
+                raise typer.Exit(1) from None
+            except MemoryError:
+                say("error: the input does not fit into memory; split it into smaller files")
+                raise typer.Exit(1) from None
+            except KeyboardInterrupt:
+                say("interrupted")
+                raise typer.Exit(130) from None
+            finally:  # a command that exits with 1 has its output, too
+                sys.stdout.flush()
+        except OSError as error:
+            _drop_output()
+            if not isinstance(error, BrokenPipeError):  # the reader went away, as in `nutgraf predict … | head`
+                say(f"error: {error.filename or 'the output cannot be written'}: {error.strerror or error}")
             raise typer.Exit(1) from None
 
     return run
+
+
+def _drop_output() -> None:
+    """Lets go of what standard output does not take, or Python would try again as it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(message: str) -> None:
@@ -99,28 +110,7 @@ def say(message: str) -> None:
     print(visible(message), file=sys.stderr, flush=True)
 
 
-def visible(text: str) -> str:
-    """The text on one line for a terminal: control, bidirectional and other invisible characters as escapes."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        " " if char in "\r\n\t" else f"\\u{{{ord(char):x}}}" if unicodedata.category(char) in _HIDDEN else char
-        for char in text
-    )
-
-
 _LONGEST = 1000  # characters of a message; an id or a column name inside of it may have megabytes
-_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-
-
-def stdout_console() -> Console:
-    """A rich console on standard output, which honours NO_COLOR and is wide when it is no terminal."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 100
-    return console
 
 
 def print_json(record: Mapping[str, Any]) -> None:

@@ -222,16 +222,17 @@ def split(
         print_json({"by": made.by, "seed": made.seed, "parts": rows, "notes": list(made.notes)})
         return
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     names = sorted({label for row in rows for label in row["labels"]})
     for name in ("", *(row["part"] for row in rows)):
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(Text(visible(name)), justify="right" if name else "left")
     for name in ("articles", "paragraphs"):
         table.add_row(name, *(f"{row[name]:,}" for row in rows))
     table.add_row("share", *(f"{row['share']:.1%}" for row in rows))
     for name in names:
-        table.add_row(visible(name), *(f"{row['labels'].get(name, 0):,}" for row in rows))
+        table.add_row(Text(visible(name)), *(f"{row['labels'].get(name, 0):,}" for row in rows))
     stdout_console().print(table)
     for note in made.notes:
         say(f"note: {note}")

@@ -37,11 +37,13 @@ def show(
         return
     try:
         _print(folder)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise folder.refuse(f"manifest.json does not hold what it has to ({error!r})") from None
 
 
 def _print(folder: ModelFolder) -> None:
+    from rich.text import Text
+
     from nutgraf.cli.tables import print_scores
 
     console = stdout_console()
@@ -54,7 +56,7 @@ def _print(folder: ModelFolder) -> None:
         "recipe": f"{folder.manifest['recipe']['name']}, seed {folder.manifest['seed']}",
         "versions": ", ".join(f"{k} {v}" for k, v in folder.manifest["versions"].items()),
     }.items():
-        console.print(f"{name:12}{visible(value)}", markup=False)
+        console.print(Text(f"{name:12}{visible(value)}"))
     console.print()
     for part, title in (("held_out", "On articles held out of training"), ("cross_fitted", "Cross-fitted")):
         if part in folder.manifest["metrics"]:

@@ -34,7 +34,7 @@ EXAMPLES = (
 )
 
 
-_MANY_LINES = 4  # line breaks in the only paragraph of an article
+_MANY_LINES = 4  # more of them in the only paragraph of an article are worth a note
 
 
 class OnError(StrEnum):
@@ -87,7 +87,7 @@ def predict(
         inputs, format=format, column=column, encoding=encoding, on_error=skip if on_error is OnError.skip else None
     )
 
-    annotations = tagger.predict_many(_noting(articles, inputs), min_confidence=min_confidence)
+    annotations = tagger.predict_many(_noting(articles, inputs, format), min_confidence=min_confidence)
     if out is not None:
         done = writers.write_file(progress(annotations, "annotating"), out)
         say(f"wrote {done:,} articles to {out}")
@@ -102,21 +102,28 @@ def predict(
         raise typer.Exit(1)
 
 
-def _noting(articles: Iterable[Article], inputs: list[str]) -> Iterator[Article]:
+def _noting(articles: Iterable[Article], inputs: list[str], format: str | None) -> Iterator[Article]:
     """Passes articles on and notes on standard error what a user may not expect of how they were read."""
+    from nutgraf_data.readers.encoding import LINE_END
     from nutgraf_data.readers.formats import passed_over
+    from nutgraf_data.readers.huggingface import is_saved_dataset
 
-    for folder in map(Path, filter(os.path.isdir, inputs)):  # unlike Path.is_dir, it never raises
-        if others := passed_over(folder):
+    folders = map(Path, filter(os.path.isdir, inputs)) if format is None else ()  # unlike Path.is_dir, it never raises
+    for folder in folders:
+        if not is_saved_dataset(folder) and (others := passed_over(folder)):
             names = ", ".join(path.name for path in others[:3]) + (" …" if len(others) > 3 else "")
             say(f"note: {folder}: {len(others):,} files of other types are not read: {names}")
-    count = 0
+    count, solid, first = 0, 0, ""
     for count, article in enumerate(articles, 1):  # noqa: B007
-        if len(article.paragraphs) == 1 and (lines := article.source.strip().count("\n")) >= _MANY_LINES:
-            say(
-                f"note: {article.id}: {lines + 1} lines without a blank one are read as one paragraph; "
-                "--format lines reads a paragraph a line"
-            )
+        if len(article.paragraphs) == 1:
+            lines = LINE_END.split(article.source.strip())
+            if len(lines) > _MANY_LINES and all(line.strip() for line in lines):
+                solid, first = solid + 1, first or article.id
         yield article
     if not count:
         say("note: no article was found in the input")
+    if solid:
+        say(
+            f"note: {solid:,} articles, the first {first!r}, have many lines but no blank one and were read as one "
+            "paragraph each; --format lines reads a paragraph a line"
+        )

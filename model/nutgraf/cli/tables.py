@@ -44,9 +44,10 @@ def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
     table.add_column("support", justify="right", no_wrap=True)
     for label, row in record["labels"].items():
         cells = [_short(row[key]) for key in ("precision", "recall", "f1")]
-        table.add_row(Text(visible(label)), *cells, f"{row['support']:,}")
+        table.add_row(Text(visible(label)), *cells, f"{int(row['support']):,}")
     console.print(Text(visible(title), style="bold"))
-    console.print(f"{record['articles']:,} articles, {record['paragraphs']:,} paragraphs; 95 % intervals over articles")
+    articles, paragraphs = int(record["articles"]), int(record["paragraphs"])
+    console.print(f"{articles:,} articles, {paragraphs:,} paragraphs; 95 % intervals over articles")
     console.print()
     console.print(table)
     console.print()
@@ -55,8 +56,8 @@ def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
     judged = sum(row["f1"]["value"] is not None for row in record["labels"].values())
     if judged < len(record["labels"]):
         console.print(f"macro-F1 is over {judged} of {len(record['labels'])} labels; the others do not occur here")
-    if record["articles"] < _FEW:
-        console.print(f"so few articles ({record['articles']}) say little, whatever their intervals")
+    if articles < _FEW:
+        console.print(f"so few articles ({articles}) say little, whatever their intervals")
     console.print()
     confusion = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     confusion.add_column("given ↓  predicted →", no_wrap=True)
@@ -65,7 +66,7 @@ def print_scores(scores: Scores | Mapping[str, Any], title: str) -> None:
     for number, (label, counts) in enumerate(record["confusion"].items(), 1):
         row_cells = [
             Text(str(count), style="bold" if other == label else "" if count else "dim")
-            for other, count in counts.items()
+            for other, count in ((other, int(figure)) for other, figure in counts.items())
         ]
         confusion.add_row(Text(f"{number} {visible(label)}"), *row_cells)
     console.print(confusion)
@@ -78,13 +79,14 @@ def _short(interval: Mapping[str, float | None]) -> Text:
     if interval["value"] is None:
         return Text("–")
     if interval["low"] is None or interval["high"] is None:
-        return Text(f"{interval['value']:.2f}")
-    return Text.assemble(f"{interval['value']:.2f} ", (f"{interval['low']:.2f}–{interval['high']:.2f}", "dim"))
+        return Text(f"{float(interval['value']):.2f}")
+    low, high = float(interval["low"]), float(interval["high"])
+    return Text.assemble(f"{float(interval['value']):.2f} ", (f"{low:.2f}–{high:.2f}", "dim"))
 
 
 def _with_interval(interval: Mapping[str, float | None]) -> str:
     if interval["value"] is None:
         return "–"
     if interval["low"] is None or interval["high"] is None:
-        return f"{interval['value']:.3f}"
-    return f"{interval['value']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+        return f"{float(interval['value']):.3f}"
+    return f"{float(interval['value']):.3f} [{float(interval['low']):.3f}, {float(interval['high']):.3f}]"
