@@ -97,7 +97,10 @@ def merge_groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _without_common(shingles: list[Any]) -> list[Any]:
-    """The shingles without those of too many articles; an article that has no others keeps all."""
+    """The shingles without those of too many articles.
+
+    An article of which less than half would be left keeps all: it is one of many copies, not an article with a footer.
+    """
     import numpy as np
 
     if not shingles:
@@ -107,7 +110,7 @@ def _without_common(shingles: list[Any]) -> list[Any]:
     if not len(common):
         return shingles
     reduced = [np.setdiff1d(s, common, assume_unique=True) for s in shingles]
-    return [few if len(few) else s for few, s in zip(reduced, shingles, strict=True)]
+    return [few if 2 * len(few) >= len(s) else s for few, s in zip(reduced, shingles, strict=True)]
 
 
 def _shingles(articles: Sequence[Article]) -> list[Any]:

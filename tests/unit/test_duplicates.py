@@ -89,3 +89,16 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasketch", None)
     with pytest.raises(MissingExtraError, match=r"nutgraf\[train\]"):
         near_duplicates([])
+
+
+def test_a_story_in_many_outlets_is_no_footer() -> None:
+    """More copies than a footer may have, each with a byline of its own."""
+    story = " ".join(f"story{number}" for number in range(120))
+    copies = [
+        Article.from_paragraphs([" ".join(f"byline{n}word{k}" for k in range(12)), story], id=f"copy{n}")
+        for n in range(25)
+    ]
+    others = [
+        Article.from_paragraphs([" ".join(f"other{n}word{k}" for k in range(100))], id=f"other{n}") for n in range(100)
+    ]
+    assert len(near_duplicates([*copies, *others])) == 25 * 24 // 2

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from nutgraf.terminal import stdout_console, visible
+from nutgraf.terminal import visible
 from nutgraf_data.errors import DataError, NutgrafError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ __all__ = [
     "read_corpus",
     "resolve",
     "say",
-    "stdout_console",
-    "visible",
 ]
 
 P = ParamSpec("P")

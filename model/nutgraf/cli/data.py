@@ -20,9 +20,8 @@ from nutgraf.cli.console import (
     progress,
     read_corpus,
     say,
-    stdout_console,
-    visible,
 )
+from nutgraf.terminal import stdout_console, visible
 from nutgraf_data.errors import DataError
 
 if TYPE_CHECKING:

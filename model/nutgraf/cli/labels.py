@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from nutgraf.cli.console import JsonOption, guarded, print_json, stdout_console, visible
+from nutgraf.cli.console import JsonOption, guarded, print_json
+from nutgraf.terminal import stdout_console, visible
 
 __all__ = ["EXAMPLES", "labels"]
 

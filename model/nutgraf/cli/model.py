@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nutgraf.cli.console import JsonOption, guarded, print_json, stdout_console, visible
+from nutgraf.cli.console import JsonOption, guarded, print_json
+from nutgraf.terminal import stdout_console, visible
 
 if TYPE_CHECKING:
     from nutgraf.artefact import ModelFolder

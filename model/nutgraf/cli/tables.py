@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nutgraf.cli.console import say, stdout_console, visible
+from nutgraf.cli.console import say
+from nutgraf.terminal import stdout_console, visible
 
 if TYPE_CHECKING:
     from rich.text import Text
