@@ -99,7 +99,7 @@ def merge_groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
 def _without_common(shingles: list[Any]) -> list[Any]:
     """The shingles without those of too many articles.
 
-    An article of which less than half would be left keeps all: it is one of many copies, not an article with a footer.
+    An article of which less than a quarter would be left keeps all: it is one of many copies, and has no footer.
     """
     import numpy as np
 
@@ -110,7 +110,7 @@ def _without_common(shingles: list[Any]) -> list[Any]:
     if not len(common):
         return shingles
     reduced = [np.setdiff1d(s, common, assume_unique=True) for s in shingles]
-    return [few if 2 * len(few) >= len(s) else s for few, s in zip(reduced, shingles, strict=True)]
+    return [few if 4 * len(few) >= len(s) else s for few, s in zip(reduced, shingles, strict=True)]
 
 
 def _shingles(articles: Sequence[Article]) -> list[Any]:
