@@ -23,11 +23,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         DataError: the folder is missing or not writable.
     """
     path = Path(path)
+    temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(descriptor)
-        temporary = Path(name)
         try:
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            temporary = Path(name)
+            os.close(descriptor)
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -36,7 +37,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.chmod(0o666 & ~umask)  # mkstemp makes it private
             temporary.replace(path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise DataError(f"cannot be written: {error.strerror}", path=path) from None

@@ -319,6 +319,7 @@ def test_an_interrupt_leaves_no_half_file(here: Path, nutgraf_command: list[str]
         while not list(here.glob(f".{name}.*")):
             assert time.monotonic() < deadline, "nothing was begun"
             time.sleep(0.02)
+        time.sleep(0.3)  # from making the file to waiting for input
         process.send_signal(signal.SIGINT)
         process.wait(30)
         errors, out = process.stderr.read(), process.stdout.read()

@@ -133,7 +133,9 @@ def test_a_paragraph_more_makes_no_article_new(
     assert seen_articles(longer, known) == longer
     with pytest.raises(DataError, match="most of it is in the training data"):
         train(tiny_corpus, tmp_path / "m", recipe=tiny_recipe, dev=longer)
-    mostly_new = [Article.from_paragraphs([*a.paragraphs[:2], "New.", "Newer.", "Newest."], id=a.id) for a in seen]
+    mostly_new = [
+        Article.from_paragraphs([*a.paragraphs[:2], "New text. " * 30, "Newer text. " * 30], id=a.id) for a in seen
+    ]
     assert not seen_articles(mostly_new, known)
 
 

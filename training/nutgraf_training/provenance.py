@@ -13,8 +13,8 @@ __all__ = ["SEEN", "TRAINED_ON", "paragraph_digests", "seen_articles", "trained_
 
 TRAINED_ON = "trained_on.txt"
 
-#: From this share of its paragraphs on, an article that was trained on counts as seen.
-SEEN = 0.5
+#: An article counts as seen when paragraphs that were trained on make up this share of its characters.
+SEEN = 0.8
 
 
 def paragraph_digests(article: Article) -> list[str]:
@@ -34,9 +34,11 @@ def trained_on(folder: ModelFolder) -> frozenset[str]:
 
 
 def seen_articles(articles: Sequence[Article], digests: Collection[str]) -> list[Article]:
-    """The articles of which at least ``SEEN`` of the paragraphs are among the digests."""
-    return [
-        article
-        for article in articles
-        if sum(digest in digests for digest in paragraph_digests(article)) >= SEEN * len(article.paragraphs)
-    ]
+    """The articles of which paragraphs among the digests make up ``SEEN`` of the text."""
+
+    def share(article: Article) -> float:
+        sizes = [len(paragraph.text) for paragraph in article.paragraphs]
+        known = (digest in digests for digest in paragraph_digests(article))
+        return sum(size for size, seen in zip(sizes, known, strict=True) if seen) / sum(sizes)
+
+    return [article for article in articles if share(article) >= SEEN]

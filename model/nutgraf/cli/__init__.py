@@ -7,6 +7,7 @@ Results go to standard output, all else to standard error. Exit codes: 0 done, 1
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -54,6 +55,9 @@ app.add_typer(model.app, name="model")
 
 def main() -> None:
     """The entry point of the ``nutgraf`` command."""
+    # A shell may have closed them (nutgraf … >&-).
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character shows its escape
             stream.reconfigure(errors="backslashreplace")
