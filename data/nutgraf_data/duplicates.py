@@ -10,7 +10,7 @@ from typing import Any
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError, MissingExtraError
 
-__all__ = ["SHINGLE", "duplicate_groups", "merge_groups", "near_duplicates"]
+__all__ = ["SHINGLE", "merge_groups", "near_duplicates"]
 
 #: Words in a shingle.
 SHINGLE = 5
@@ -69,19 +69,11 @@ def near_duplicates(articles: Sequence[Article], *, threshold: float = 0.5) -> l
     return sorted(pairs)
 
 
-def duplicate_groups(articles: Sequence[Article], *, threshold: float = 0.5) -> list[int]:
-    """A group number for each article, from 0 in order of appearance; near-duplicates share theirs.
+def merge_groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Numbers the connected components of ``count`` nodes, from 0 in order of appearance.
 
     Groups are transitive: an article that contains half of two others brings the two together.
-
-    Raises:
-        DataError, MissingExtraError: as ``near_duplicates``.
     """
-    return merge_groups(len(articles), [(i, j) for i, j, _ in near_duplicates(articles, threshold=threshold)])
-
-
-def merge_groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Numbers the connected components of ``count`` nodes, from 0 in order of appearance."""
     parent = list(range(count))
 
     def root(node: int) -> int:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from nutgraf_data.article import Article
-from nutgraf_data.duplicates import duplicate_groups, merge_groups, near_duplicates
+from nutgraf_data.duplicates import merge_groups, near_duplicates
 from nutgraf_data.errors import DataError, MissingExtraError
 
 WORDS = [f"word{n}" for n in range(3000)]
@@ -71,8 +71,7 @@ def test_order_of_the_corpus_does_not_matter() -> None:
 def test_groups_are_transitive() -> None:
     a, b = words(5, 200), words(6, 200)
     corpus = [article(a), article(words(7, 200)), article(a + b), article(b)]
-    assert duplicate_groups(corpus) == [0, 1, 0, 0]
-    assert duplicate_groups([]) == []
+    assert merge_groups(4, [(i, j) for i, j, _ in near_duplicates(corpus)]) == [0, 1, 0, 0]
 
 
 def test_merge_groups() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -134,7 +135,7 @@ def train(
     if dev:
         say("evaluating")
         # The manifest holds the figures, so the model is evaluated before its folder is written.
-        folder = ModelFolder(Path(out), {}, label_set, _settings(recipe), files, "")
+        folder = ModelFolder(Path(out), {}, label_set, tomllib.loads(settings.decode()), files, "")
         # What was split off shares no text by the split's own, stricter measure; dev was checked above.
         evaluation = evaluate(LinearTagger(folder), dev, include_seen=True)
         metrics["held_out"] = {"of": name, **evaluation.scores.to_json()}
@@ -154,12 +155,6 @@ def _cross_fitted(articles: Sequence[Article], label_set: LabelSet, scores: np.n
     predicted = np.split(scores.argmax(axis=1).astype(np.int64), bounds)
     tables = confusion_tables(gold_numbers(articles, label_set), predicted, len(label_set))
     return score_tables(tables, label_set.labels).to_json()
-
-
-def _settings(recipe: Recipe) -> dict[str, Any]:
-    import tomllib
-
-    return tomllib.loads(recipe.to_toml().decode())
 
 
 def _labels_digest(articles: Sequence[Article]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nutgraf.cli.console import say
@@ -11,7 +11,6 @@ from nutgraf.terminal import stdout_console, visible
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from nutgraf_data.article import Article
     from nutgraf_training.metrics import Scores
     from nutgraf_training.train import TrainResult
 
@@ -20,7 +19,7 @@ __all__ = ["print_scores", "print_share"]
 _FEW = 20  # articles below which an interval from resampling them means little
 
 
-def print_share(articles: Sequence[Article], result: TrainResult, *, from_corpus: bool) -> None:
+def print_share(result: TrainResult, *, from_corpus: bool) -> None:
     """Says what was trained on and what was split off."""
     trained = result.folder.manifest["training_data"]
     line = f"trained on {trained['articles']:,} articles, {trained['paragraphs']:,} paragraphs"

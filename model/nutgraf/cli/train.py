@@ -100,7 +100,7 @@ def train(
     if json:
         print_json({"model": result.folder.fingerprint, "metrics": result.folder.manifest["metrics"]})
         return
-    print_share(articles, result, from_corpus=held is None)
+    print_share(result, from_corpus=held is None)
     if result.evaluation is not None:
         print_scores(result.evaluation.scores, "On the articles held out of training")
     else:
