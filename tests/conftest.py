@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from nutgraf.linear import LinearTagger
@@ -17,6 +18,11 @@ from nutgraf_training.recipe import Recipe
 from nutgraf_training.train import TrainResult, train
 
 ROOT = Path(__file__).parents[1]
+# Chance finds new cases on a developer's machine; where a change is judged, the same cases run every time.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
