@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nutgraf_data.errors import DataError
 
-__all__ = ["replacing", "write_text_atomically"]
+__all__ = ["check_output", "replacing", "write_text_atomically"]
+
+
+def check_output(path: Path, inputs: Iterable[str | Path], *, force: bool) -> None:
+    """Refuses an output file before any work is done.
+
+    Raises:
+        DataError: it is one of the inputs, or it exists and ``force`` is false, or is no file.
+    """
+    if not path.exists():
+        return
+    if any(Path(source).exists() and path.samefile(source) for source in inputs):
+        raise DataError("the output file is one of the inputs", path=path, hint="name another file")
+    if not force or not path.is_file():
+        raise DataError("exists already", path=path, hint="use --force to replace it, or name another file")
 
 
 @contextmanager

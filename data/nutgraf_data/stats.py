@@ -12,23 +12,15 @@ from nutgraf_data.article import Article
 __all__ = ["corpus_stats"]
 
 
-def corpus_stats(articles: Iterable[Article], *, near_duplicates: bool = False) -> dict[str, Any]:
+def corpus_stats(articles: Iterable[Article]) -> dict[str, Any]:
     """Counts of a corpus, fit for JSON.
-
-    Args:
-        near_duplicates: count pairs of near-duplicate articles too, which takes a few seconds a
-            thousand articles.
 
     Returns:
         ``articles``, ``paragraphs``, ``labelled`` (paragraphs with a label), ``labels`` (label → count,
         most frequent first), ``alt_share`` (of the labelled paragraphs, 0 to 1, None where there are
         none), ``words_per_paragraph`` (``median`` and ``p95``, words parted by spaces; None for an empty
         corpus), ``paragraphs_per_article`` (``median``), ``dates`` (``first`` and ``last`` as YYYY-MM-DD, or
-        None), ``missing_dates``, ``outlets`` (different ones), ``missing_outlets`` and, if asked for,
-        ``near_duplicate_pairs``.
-
-    Raises:
-        MissingExtraError: near-duplicates are asked for and datasketch is not installed.
+        None), ``missing_dates``, ``outlets`` (different ones) and ``missing_outlets``.
     """
     articles = list(articles)
     paragraphs = [p for article in articles for p in article.paragraphs]
@@ -51,10 +43,6 @@ def corpus_stats(articles: Iterable[Article], *, near_duplicates: bool = False) 
         "outlets": len(outlets),
         "missing_outlets": len(articles) - outlets.total(),
     }
-    if near_duplicates:
-        from nutgraf_data.duplicates import near_duplicates as find
-
-        made["near_duplicate_pairs"] = len(find(articles))
     return made
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from nutgraf.annotation import Annotation
 from nutgraf.terminal import stdout_console, visible
 from nutgraf_data.errors import DataError, MissingExtraError
-from nutgraf_data.files import replacing
+from nutgraf_data.files import check_output, replacing
 from nutgraf_data.labels import LabelSet
 
 if TYPE_CHECKING:
@@ -36,12 +36,7 @@ def check_target(path: Path, inputs: Sequence[Path], *, force: bool) -> None:
     """
     if path.suffix not in {".jsonl", ".parquet"}:
         raise DataError("the output file is neither .jsonl nor .parquet", path=path, hint="name one of these")
-    if not path.exists():
-        return
-    if any(source.exists() and source.samefile(path) for source in inputs):
-        raise DataError("the output file is one of the inputs", path=path, hint="name another file")
-    if not force or not path.is_file():
-        raise DataError("exists already", path=path, hint="use --force to replace it, or name another file")
+    check_output(path, inputs, force=force)
 
 
 def write_file(annotations: Iterable[Annotation], path: str | Path) -> int:

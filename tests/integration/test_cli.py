@@ -23,7 +23,7 @@ from typer.testing import CliRunner, Result
 from nutgraf import __version__
 from nutgraf.artefact import write_model
 from nutgraf.cli import app
-from nutgraf_data.article import Article
+from nutgraf_data.article import Article, Paragraph
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_data.readers import read_articles
 
@@ -586,6 +586,20 @@ def test_split_train_and_evaluate_work_together(here: Path, recipe: Path, tiny_c
 
     assert nutgraf(*train).exit_code == 1  # it exists
     assert nutgraf(*train, "--force").exit_code == 0
+
+
+def test_train_warns_of_held_out_text_that_is_scattered_over_training_articles(here: Path, recipe: Path) -> None:
+    # The Fano plane: any two articles share one paragraph of three, so they are no near-duplicates, and every
+    # paragraph stands in three of them.
+    pool = [Paragraph(" ".join(f"word{n}x{k}" for k in range(30)), 0, 0, "odd" if n % 2 else "even") for n in range(7)]
+    planes = [
+        Article.from_paragraphs([pool[n], pool[(n + 1) % 7], pool[(n + 3) % 7]], id=f"plane{n}") for n in range(7)
+    ]
+    result = nutgraf(
+        "train", jsonl(here / "planes.jsonl", planes), "--recipe", recipe, "--held-out", "0.15", "--out", "m"
+    )
+    assert result.exit_code == 0
+    assert "warning: most of the text of 1 held-out articles stands in training articles, too" in result.stderr
 
 
 def test_a_split_of_another_corpus(here: Path, recipe: Path, tiny_corpus: list[Article]) -> None:

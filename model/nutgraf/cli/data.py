@@ -109,16 +109,6 @@ def _vars_of(problem: Any) -> dict[str, Any]:
     return asdict(problem)
 
 
-def _check_out(out: Path, inputs: list[str], *, force: bool) -> None:
-    """Refuses an output file that is an input, or is there already."""
-    if not out.exists():
-        return
-    if any(Path(source).exists() and out.samefile(source) for source in inputs):
-        raise DataError("the output file is one of the inputs", path=out, hint="name another file")
-    if not force or not out.is_file():
-        raise DataError("exists already", path=out, hint="use --force to replace it, or name another file")
-
-
 @app.command("join", epilog="Example: nutgraf data join newswire-train train.zip --out newswire-train.jsonl")
 @guarded
 def join(
@@ -138,11 +128,11 @@ def join(
     Paragraphs are matched by their hashes, whatever your articles are called. A .zip is read as NewsDiscourse.
     """
     from nutgraf_data import corpora
-    from nutgraf_data.files import write_text_atomically
+    from nutgraf_data.files import check_output, write_text_atomically
     from nutgraf_data.readers.newsdiscourse import is_newsdiscourse, read_newsdiscourse
     from nutgraf_data.standoff import join as run
 
-    _check_out(out, [labels, *texts], force=force)
+    check_output(out, [labels, *texts], force=force)
 
     def read() -> Iterator[Article]:
         for source in texts:
@@ -205,12 +195,13 @@ def split(
     encoding: EncodingOption = None,
 ) -> None:
     """Split a corpus into training and held-out articles; near-duplicate articles stay together."""
+    from nutgraf_data.files import check_output
     from nutgraf_data.splits import Split, make_split
 
     if show is not None and out is not None:
         raise typer.BadParameter("choose one of --show and --out")
     if out is not None:
-        _check_out(out, corpus, force=force)
+        check_output(out, corpus, force=force)
     articles = list(progress(read_corpus(corpus, format=format, column=column, encoding=encoding), "reading"))
     made = make_split(articles, by=by.value, held_out=held_out, seed=seed) if show is None else Split.load(show)
     rows = made.summary(articles)

@@ -19,7 +19,7 @@ from nutgraf.cli.console import (
     read_corpus,
     say,
 )
-from nutgraf_data.errors import DataError, MissingExtraError
+from nutgraf_data.errors import DataError
 
 __all__ = ["EXAMPLES", "train"]
 
@@ -56,15 +56,12 @@ def train(
 
     A table has one paragraph a row, with an article id; the labels are those of the corpus, whatever they are.
     """
-    try:
-        from nutgraf_training.train import train as run
-    except ImportError:
-        raise MissingExtraError("Training", "train") from None
     from nutgraf.artefact import check_vacant
     from nutgraf.cli.tables import print_scores, print_share
     from nutgraf_data.checks import rare_labels
     from nutgraf_data.labels import LabelSet
     from nutgraf_data.splits import Split
+    from nutgraf_training.train import train as run
 
     if split is not None and dev:
         raise typer.BadParameter("choose one of --split and --dev")
@@ -102,6 +99,11 @@ def train(
         return
     print_share(result, from_corpus=held is None)
     if result.evaluation is not None:
+        if result.evaluation.seen:
+            say(
+                f"warning: most of the text of {result.evaluation.seen:,} held-out articles stands in training "
+                "articles, too; these figures are too kind"
+            )
         print_scores(result.evaluation.scores, "On the articles held out of training")
     else:
         print_scores(result.cross_fitted, "Cross-fitted: every training article scored by a model fitted without it")
