@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.common import DEV, REAL, arguments, by_article, labels, load, report
 from nutgraf.features import FeatureExtractor, FeatureTable
-from nutgraf.linear import context, margins
-from nutgraf.sequence import Chains, forward_backward
+from nutgraf.linear import margins
+from nutgraf.sequence import Chains, context, forward_backward
 from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_training.linear import fit_linear
 from nutgraf_training.metrics import confusion_tables, score_tables
@@ -49,7 +49,9 @@ def main() -> None:
             [margins(table, chunk, weights.coefficients) + weights.intercepts for chunk in extractor.extract(held)]
         )
         chains = Chains([len(article.paragraphs) for article in held])
-        scores, _, _ = forward_backward(context(own, chains) @ weights.emission, weights.transitions, chains)
+        scores, _, _ = forward_backward(
+            context(own, chains) @ weights.chain.emission, weights.chain.transitions, chains
+        )
         cells = []
         for predicted, of in ((fit.cross_fitted, articles), (scores, held), (own, held)):
             chosen = by_article(predicted.argmax(axis=1).astype(np.int64), of)

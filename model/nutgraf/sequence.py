@@ -1,4 +1,4 @@
-"""The sequence of roles: marginals of a linear-chain conditional random field.
+"""The sequence of roles: calibrated scores as the marginals of a linear-chain conditional random field.
 
 Lafferty, McCallum and Pereira (2001), "Conditional Random Fields"; the forward–backward recursions are in the scaled
 form of Rabiner (1989), section V.A. One function serves prediction (one article) and fitting (many articles at once).
@@ -7,13 +7,13 @@ form of Rabiner (1989), section V.A. One function serves prediction (one article
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chains", "Transitions", "forward_backward"]
+__all__ = ["ChainWeights", "Chains", "Transitions", "context", "context_width", "forward_backward"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,6 +54,54 @@ class Chains:
         alive = np.searchsorted(-sizes[longest], -np.arange(sizes.max()), side="left")
         self.edges: list[int] = [0, *np.cumsum(alive).tolist()]
         self.order: Ints = np.concatenate([self.first[longest[:n]] + place for place, n in enumerate(alive)])
+
+
+@dataclass(frozen=True)
+class ChainWeights:
+    """What turns the margins of any tagger into calibrated scores, paragraph beside paragraph.
+
+    Attributes:
+        emission: ``(context features, labels)`` float64, from the margins in their context to potentials.
+        transitions: between the labels of neighbouring paragraphs.
+    """
+
+    emission: Floats
+    transitions: Transitions
+
+    def scores(self, own: Floats) -> Floats:
+        """Probabilities ``(paragraphs, labels)`` of one article from its margins, which have the same shape.
+
+        One chain at a time: a product of matrices rounds differently with other articles beside it. Values so large
+        that nothing finite comes of them give scores that are not finite.
+        """
+        chain = Chains([len(own)])
+        with np.errstate(all="ignore"):
+            return forward_backward(context(own, chain) @ self.emission, self.transitions, chain)[0]
+
+    def to_arrays(self) -> dict[str, Floats]:
+        """By the names that they are saved under."""
+        return {
+            "emission": self.emission,
+            "transitions.between": self.transitions.between,
+            "transitions.start": self.transitions.start,
+            "transitions.end": self.transitions.end,
+        }
+
+    @classmethod
+    def from_arrays(cls, found: Mapping[str, NDArray[np.float64]]) -> ChainWeights:
+        """From arrays of the shapes that ``shapes`` gives."""
+        emission, *transitions = (found[name] for name in cls.shapes(2))
+        return cls(emission, Transitions(*transitions))
+
+    @staticmethod
+    def shapes(labels: int) -> dict[str, tuple[int, ...]]:
+        """Name → shape of every array, all of them float64."""
+        return {
+            "emission": (context_width(labels), labels),
+            "transitions.between": (labels, labels),
+            "transitions.start": (labels,),
+            "transitions.end": (labels,),
+        }
 
 
 def forward_backward(unary: Floats, transitions: Transitions, chains: Chains) -> tuple[Floats, float, Floats]:
@@ -103,3 +151,31 @@ def forward_backward(unary: Floats, transitions: Transitions, chains: Chains) ->
     marginals[chains.order] = alpha
     joints = len(unary) - len(chains.first)
     return marginals, float(np.log(scale).sum() + top.sum() + shift * joints), expected * step
+
+
+def context(own: Floats, chains: Chains) -> Floats:
+    """What the chain's potentials are computed from.
+
+    Args:
+        own: ``(paragraphs, labels)`` margins.
+        chains: which paragraphs form an article.
+
+    Returns:
+        ``(paragraphs, 4 * labels + 1)``: the paragraph's margins less their mean; the softmax of the margins of the
+        paragraph before, of the one after, and averaged over the article; and a constant 1.
+    """
+    centred = own - own.mean(axis=1, keepdims=True)
+    soft = np.exp(centred - centred.max(axis=1, keepdims=True))
+    soft /= soft.sum(axis=1, keepdims=True)
+    before, after = np.zeros_like(soft), np.zeros_like(soft)
+    before[1:], after[:-1] = soft[:-1], soft[1:]
+    before[chains.first] = 0.0
+    after[chains.last] = 0.0
+    lengths = chains.last - chains.first + 1
+    mean = np.add.reduceat(soft, chains.first, axis=0) / lengths[:, None]
+    return np.column_stack([centred, before, after, np.repeat(mean, lengths, axis=0), np.ones(len(own))])
+
+
+def context_width(labels: int) -> int:
+    """The number of columns of ``context``."""
+    return 4 * labels + 1

@@ -32,6 +32,9 @@ class Tagger(ABC):
         self.label_set: LabelSet = folder.label_set
         self.fingerprint: str = folder.fingerprint
 
+    def __reduce__(self) -> tuple[type[Tagger], tuple[ModelFolder]]:
+        return type(self), (self.folder,)  # locks and sessions cannot be pickled
+
     @abstractmethod
     def score_many(self, articles: Sequence[Article]) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
         """For each article, probabilities ``(paragraphs, labels)`` and which paragraphs were cut ``(paragraphs,)``.

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nutgraf.linear import context, context_width
-from nutgraf.sequence import Chains, forward_backward
+from nutgraf.sequence import Chains, context, context_width, forward_backward
 from nutgraf_training.chain import fit_chain
 from nutgraf_training.recipe import ChainSettings
 
@@ -74,7 +73,8 @@ def test_loss_is_the_negative_log_likelihood(captured: list[tuple[Loss, Floats]]
     rng = np.random.default_rng(1)
     chains, labels = Chains([5]), np.array([0, 1, 1, 0, 2])
     inputs = context(rng.normal(size=(5, 3)), chains)
-    emission, transitions = fit_chain(inputs, labels, 3, chains, ChainSettings(l2=0.5))
+    weights = fit_chain(inputs, labels, 3, chains, ChainSettings(l2=0.5))
+    emission, transitions = weights.emission, weights.transitions
     ((loss, start),) = captured
     fitted = np.concatenate([emission.ravel(), transitions.between.ravel(), transitions.start, transitions.end])
     potentials = inputs @ emission
@@ -91,11 +91,11 @@ def test_strong_regularisation_leaves_the_margins_alone() -> None:
     rng = np.random.default_rng(2)
     chains = Chains([6, 6])
     inputs = context(rng.normal(size=(12, 3)), chains)
-    emission, transitions = fit_chain(inputs, rng.integers(0, 3, 12), 3, chains, ChainSettings(l2=1e9))
+    fitted = fit_chain(inputs, rng.integers(0, 3, 12), 3, chains, ChainSettings(l2=1e9))
     prior = np.zeros((context_width(3), 3))
     prior[:3] = np.eye(3)
-    np.testing.assert_allclose(emission, prior, atol=1e-6)
-    np.testing.assert_allclose(transitions.between, 0, atol=1e-6)
+    np.testing.assert_allclose(fitted.emission, prior, atol=1e-6)
+    np.testing.assert_allclose(fitted.transitions.between, 0, atol=1e-6)
 
 
 def test_recovers_the_transitions_of_a_synthetic_chain() -> None:
@@ -105,7 +105,7 @@ def test_recovers_the_transitions_of_a_synthetic_chain() -> None:
     labels, lengths = sample(rng, 1500, between, start)
     chains = Chains(lengths)
     inputs = np.zeros((len(labels), context_width(3)))  # margins that say nothing at all
-    _, transitions = fit_chain(inputs, labels, 3, chains, ChainSettings(l2=1e-3, max_iterations=500))
+    transitions = fit_chain(inputs, labels, 3, chains, ChainSettings(l2=1e-3, max_iterations=500)).transitions
     # A chain is known up to functions of one label that cancel out: ratios of ratios are what is recovered.
     ours, theirs = transitions.between, np.log(between)
     for a, b in ((0, 1), (0, 2), (1, 2)):
@@ -132,12 +132,12 @@ def test_calibrates_margins_that_are_too_sure() -> None:
     half = 300
     rows = sum(lengths[:half])
     fitted_on, tested_on = Chains(lengths[:half]), Chains(lengths[half:])
-    emission, transitions = fit_chain(
-        context(margins[:rows], fitted_on), labels[:rows], 3, fitted_on, ChainSettings(l2=1.0)
-    )
+    fitted = fit_chain(context(margins[:rows], fitted_on), labels[:rows], 3, fitted_on, ChainSettings(l2=1.0))
     raw = np.exp(margins[rows:] - margins[rows:].max(axis=1, keepdims=True))
     raw /= raw.sum(axis=1, keepdims=True)
-    calibrated, _, _ = forward_backward(context(margins[rows:], tested_on) @ emission, transitions, tested_on)
+    calibrated, _, _ = forward_backward(
+        context(margins[rows:], tested_on) @ fitted.emission, fitted.transitions, tested_on
+    )
     before, after = (expected_calibration_error(scores, labels[rows:]) for scores in (raw, calibrated))
     assert before > 0.2
     assert after < 0.05
@@ -154,5 +154,5 @@ def test_unlabelled_paragraphs_are_summed_over() -> None:
     # The loss is a mean over paragraphs, of which those without labels are part: half the paragraphs, the same fit.
     one = fit_chain(inputs, half, 3, Chains([6, 6]), settings)
     other = fit_chain(inputs[:6], labels[:6], 3, Chains([6]), settings)
-    np.testing.assert_allclose(one[0], other[0], atol=5e-3)
-    np.testing.assert_allclose(one[1].between, other[1].between, atol=5e-3)
+    np.testing.assert_allclose(one.emission, other.emission, atol=5e-3)
+    np.testing.assert_allclose(one.transitions.between, other.transitions.between, atol=5e-3)

@@ -17,8 +17,8 @@ from sklearn.svm import LinearSVC
 
 import nutgraf_training.linear as fitting
 from nutgraf.artefact import write_model
-from nutgraf.linear import LinearTagger, LinearWeights, context, context_width
-from nutgraf.sequence import Chains, Transitions
+from nutgraf.linear import LinearTagger, LinearWeights
+from nutgraf.sequence import Chains, ChainWeights, Transitions, context, context_width
 from nutgraf_data.article import Article, Paragraph
 from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
@@ -273,14 +273,16 @@ def test_context() -> None:
     assert np.isfinite(context(1e4 * own, Chains([3]))).all()
 
 
+NO_TRANSITIONS = Transitions(np.zeros((2, 2)), np.zeros(2), np.zeros(2))
+
+
 def weights(labels: int = 2) -> LinearWeights:
     return LinearWeights(
         np.array([1, 5], dtype=np.uint32),
         np.ones(2, dtype=np.float16),
         np.ones((2, labels), dtype=np.float16),
         np.zeros(labels),
-        np.zeros((context_width(labels), labels)),
-        Transitions(np.zeros((labels, labels)), np.zeros(labels), np.zeros(labels)),
+        ChainWeights(np.zeros((context_width(labels), labels)), NO_TRANSITIONS),
     )
 
 
@@ -300,7 +302,7 @@ def test_weights_come_back_to_the_bit(tiny_result: TrainResult) -> None:
         ({"idf": np.ones(2, dtype=np.float32)}, r"'idf' is float32 \(2,\), expected float16 \(2,\) for 2 labels"),
         ({"coefficients": np.ones((2, 3), dtype=np.float16)}, r"'coefficients' is float16 \(2, 3\)"),
         ({"intercepts": np.array([0.0, np.inf])}, "'intercepts' holds values that are not finite"),
-        ({"emission": np.zeros((3, 2))}, "'emission' is float64"),
+        ({"chain": ChainWeights(np.zeros((3, 2)), NO_TRANSITIONS)}, "'emission' is float64"),
     ],
 )
 def test_weights_are_checked(change: dict[str, Any], message: str) -> None:
@@ -321,8 +323,13 @@ def test_weights_that_are_none() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"emission": np.full((context_width(2), 2), 1e308) * [1, -1]},
-        {"transitions": Transitions(np.array([[0, -2e3], [-2e3, 0]]), np.array([0, -2e3]), np.array([-2e3, 0]))},
+        {"chain": ChainWeights(np.full((context_width(2), 2), 1e308) * [1, -1], NO_TRANSITIONS)},
+        {
+            "chain": ChainWeights(
+                np.zeros((context_width(2), 2)),
+                Transitions(np.array([[0, -2e3], [-2e3, 0]]), np.array([0, -2e3]), np.array([-2e3, 0])),
+            )
+        },
         {"idf": np.zeros(2, dtype=np.float16), "buckets": np.arange(2, dtype=np.uint32)},
     ],
 )
@@ -379,7 +386,7 @@ def test_the_chain_is_cross_fitted_too(monkeypatch: pytest.MonkeyPatch) -> None:
         fitted.append((len(inputs), len(chains.first)))
         return original(inputs, given, count, chains, settings)
 
-    monkeypatch.setattr(fitting, "fit_chain", spy)
+    monkeypatch.setattr("nutgraf_training.chain.fit_chain", spy)
     fit_linear(articles, TWO, RECIPE)
     total = sum(len(article.paragraphs) for article in articles)
     assert fitted[0] == (total, 12)

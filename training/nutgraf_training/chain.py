@@ -7,31 +7,62 @@ model that had not seen it. So its marginals are calibrated by cross-fitting ove
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from nutgraf.sequence import Chains, Transitions, forward_backward
+from nutgraf.sequence import Chains, ChainWeights, Transitions, context, forward_backward
 from nutgraf_training.recipe import ChainSettings
 
-__all__ = ["fit_chain"]
+__all__ = ["calibrate", "fit_chain"]
 
 Floats = NDArray[np.float64]
 
 
+def calibrate(
+    own: Floats, labels: NDArray[np.int64], lengths: Sequence[int], part: NDArray[np.int64], settings: ChainSettings
+) -> tuple[ChainWeights, Floats]:
+    """Fits the chain on margins of articles that the margins' models had not seen.
+
+    Args:
+        own: ``(paragraphs, labels)`` out-of-fold margins.
+        labels: ``(paragraphs,)`` numbers of the labels, -1 where a paragraph has none.
+        lengths: ``(articles,)`` paragraphs of each.
+        part: ``(articles,)`` which fold each was in; with one fold the second result is of chains that have seen it.
+        settings: regularisation and iterations.
+
+    Returns:
+        the weights; and probabilities ``(paragraphs, labels)``, each from a chain that was fitted without its fold.
+    """
+    chains = Chains(lengths)
+    inputs = context(own, chains)
+    weights = fit_chain(inputs, labels, own.shape[1], chains, settings)
+    sizes, fold = np.asarray(lengths), np.repeat(part, lengths)
+    cross_fitted = np.zeros_like(own)
+    for index in np.unique(part):
+        here, there = fold == index, fold != index
+        other = weights
+        if there.any():
+            other = fit_chain(inputs[there], labels[there], own.shape[1], Chains(sizes[part != index]), settings)
+        cross_fitted[here], _, _ = forward_backward(
+            inputs[here] @ other.emission, other.transitions, Chains(sizes[part == index])
+        )
+    return weights, cross_fitted
+
+
 def fit_chain(
     inputs: Floats, labels: NDArray[np.int64], count: int, chains: Chains, settings: ChainSettings
-) -> tuple[Floats, Transitions]:
+) -> ChainWeights:
     """Maximum a-posteriori weights, by L-BFGS.
 
     Args:
-        inputs: ``(paragraphs, context features)``, as ``nutgraf.linear.context`` makes them.
+        inputs: ``(paragraphs, context features)``, as ``nutgraf.sequence.context`` makes them.
         labels: ``(paragraphs,)`` numbers of the labels; -1 where a paragraph has none, which is then summed over.
         count: the number of labels.
         chains: which paragraphs form an article.
         settings: regularisation and iterations.
 
-    Returns:
-        the emission weights ``(context features, labels)`` and the transitions.
     """
     from scipy.optimize import minimize
 
@@ -40,18 +71,18 @@ def fit_chain(
     # Without evidence a paragraph's own margins are its potentials.
     prior[: width * count].reshape(width, count)[:count] = np.eye(count)
 
-    def unpack(flat: Floats) -> tuple[Floats, Transitions]:
+    def unpack(flat: Floats) -> ChainWeights:
         emission, between, start, end = np.split(flat, np.cumsum([width * count, count * count, count]))
-        return emission.reshape(width, count), Transitions(between.reshape(count, count), start, end)
+        return ChainWeights(emission.reshape(width, count), Transitions(between.reshape(count, count), start, end))
 
     # Clamping the known labels gives the numerator of the likelihood, with unlabelled paragraphs summed over.
     barred = (labels[:, None] >= 0) & (labels[:, None] != np.arange(count))
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        emission, transitions = unpack(flat)
-        potentials = inputs @ emission
-        free, log_free, pairs_free = forward_backward(potentials, transitions, chains)
-        held, log_held, pairs_held = forward_backward(np.where(barred, -1e4, potentials), transitions, chains)
+        weights = unpack(flat)
+        potentials = inputs @ weights.emission
+        free, log_free, pairs_free = forward_backward(potentials, weights.transitions, chains)
+        held, log_held, pairs_held = forward_backward(np.where(barred, -1e4, potentials), weights.transitions, chains)
         excess = free - held
         gradient = np.concatenate(
             [

@@ -13,14 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from nutgraf.features import FeatureExtractor, Features, FeatureTable
-from nutgraf.linear import LinearWeights, context
-from nutgraf.sequence import Chains, forward_backward
+from nutgraf.linear import LinearWeights
 from nutgraf.tagger import batches
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.splits import folds as make_folds
-from nutgraf_training.chain import fit_chain
+from nutgraf_training.chain import calibrate
 from nutgraf_training.recipe import FitSettings, Recipe
 
 __all__ = ["LinearFit", "extract", "fit_linear", "fit_margins"]
@@ -69,12 +68,12 @@ def fit_linear(
     features = extract(articles, recipe)
     table = FeatureTable.fit(recipe.features, features)
     rows = _sparse(table, features)
-    chains = Chains([len(a.paragraphs) for a in articles])
+    lengths = [len(a.paragraphs) for a in articles]
     part = np.zeros(len(articles), dtype=np.int64)
     parts = make_folds(articles, recipe.fit.folds, recipe.seed)
     for index, members in enumerate(parts):
         part[members] = index
-    fold = np.repeat(part, [len(a.paragraphs) for a in articles])
+    fold = np.repeat(part, lengths)
 
     out_of_fold = np.zeros((len(given), len(label_set)))
     for index in range(len(parts)):
@@ -88,21 +87,13 @@ def fit_linear(
     coefficients, intercepts = fit_margins(rows, given, alternative, len(label_set), recipe.fit, recipe.seed)
 
     say("fitting the chain")
-    inputs = context(out_of_fold, chains)
-    emission, transitions = fit_chain(inputs, given, len(label_set), chains, recipe.chain)
-    cross_fitted = np.zeros_like(out_of_fold)
-    for index in range(len(parts)):
-        here, rest = np.flatnonzero(part == index), np.flatnonzero(part != index)
-        there = fold != index
-        own, between = fit_chain(inputs[there], given[there], len(label_set), _chains(articles, rest), recipe.chain)
-        cross_fitted[~there], _, _ = forward_backward(inputs[~there] @ own, between, _chains(articles, here))
+    chain, cross_fitted = calibrate(out_of_fold, given, lengths, part, recipe.chain)
     weights = LinearWeights(
         table.buckets,
         table.idf.astype(np.float16),
         coefficients.astype(np.float16),
         intercepts,
-        emission,
-        transitions,
+        chain,
     )
     return LinearFit(weights, cross_fitted)
 
@@ -169,7 +160,3 @@ def _sparse(table: FeatureTable, features: Features) -> sparse.csr_array:
     # liblinear takes 32-bit indices only
     starts = np.searchsorted(row, np.arange(features.paragraphs + 1)).astype(np.int32)
     return sparse.csr_array((value, column, starts), shape=(features.paragraphs, len(table.buckets)))
-
-
-def _chains(articles: Sequence[Article], members: Ints) -> Chains:
-    return Chains([len(articles[i].paragraphs) for i in members])
