@@ -14,10 +14,10 @@ from nutgraf.sequence import Chains, context, forward_backward
 from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_training.linear import fit_linear
 from nutgraf_training.metrics import confusion_tables, score_tables
-from nutgraf_training.recipe import Recipe, load_recipe
+from nutgraf_training.recipe import LinearRecipe, load_recipe
 
 
-def variants(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+def variants(recipe: LinearRecipe) -> Iterator[tuple[str, LinearRecipe]]:
     """The recipe, and copies of it that each lack a part."""
     yield "all of it", recipe
     weights = recipe.features.weights
@@ -40,7 +40,9 @@ def main() -> None:
         "| variant | cross-fitted macro-F1 / accuracy | dev macro-F1 / accuracy | dev, margins only |",
         "| --- | --- | --- | --- |",
     ]
-    for name, recipe in variants(load_recipe("linear")):
+    linear = load_recipe("linear")
+    assert isinstance(linear, LinearRecipe)
+    for name, recipe in variants(linear):
         fit = fit_linear(articles, NEWS_ROLES, recipe)
         weights = fit.weights
         table = FeatureTable(recipe.features, weights.buckets, weights.idf)

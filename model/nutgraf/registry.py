@@ -12,9 +12,10 @@ from nutgraf_data.errors import ModelError
 
 if TYPE_CHECKING:
     from nutgraf.annotation import Annotation
+    from nutgraf.artefact import ModelFolder
     from nutgraf.tagger import Tagger
 
-__all__ = ["bundled_models", "load", "model_path", "predict"]
+__all__ = ["bundled_models", "load", "make_tagger", "model_path", "predict"]
 
 _MODELS = Path(__file__).parent / "models"
 _DEFAULT = "linear"
@@ -53,12 +54,25 @@ def load(model: str | os.PathLike[str] = "default") -> Tagger:
         ModelError: there is no such model, or the folder fails its checks.
     """
     from nutgraf.artefact import read_model
-    from nutgraf.linear import LinearTagger
 
-    folder = read_model(model_path(model))
-    if folder.kind != "linear":
-        raise folder.refuse(f"its kind is {folder.kind!r}, expected 'linear'", "install a newer nutgraf")
-    return LinearTagger(folder)
+    return make_tagger(read_model(model_path(model)))
+
+
+def make_tagger(folder: ModelFolder) -> Tagger:
+    """The tagger of the kind that a model folder is of.
+
+    Raises:
+        ModelError: its kind is unknown, or its files do not fit each other.
+    """
+    if folder.kind == "linear":
+        from nutgraf.linear import LinearTagger
+
+        return LinearTagger(folder)
+    if folder.kind == "encoder":
+        from nutgraf.encoder import EncoderTagger
+
+        return EncoderTagger(folder)
+    raise folder.refuse(f"its kind is {folder.kind!r}, expected 'linear' or 'encoder'", "install a newer nutgraf")
 
 
 @lru_cache(maxsize=1)

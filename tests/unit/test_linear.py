@@ -24,10 +24,10 @@ from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_training.chain import fit_chain
 from nutgraf_training.linear import extract, fit_linear, fit_margins
-from nutgraf_training.recipe import FitSettings, Recipe
+from nutgraf_training.recipe import FitSettings, LinearRecipe
 from nutgraf_training.train import TrainResult, train
 
-RECIPE = Recipe.from_dict("tiny", {"kind": "linear", "features": {"bits": 16}, "fit": {"folds": 3}})
+RECIPE = LinearRecipe.from_dict("tiny", {"kind": "linear", "features": {"bits": 16}, "fit": {"folds": 3}})
 TWO = LabelSet("two", {"news": "", "advert": ""})
 
 
@@ -337,7 +337,7 @@ def test_absurd_weights_give_no_scores(
     tmp_path: Path, change: dict[str, Any], recwarn: pytest.WarningsRecorder
 ) -> None:
     """They are finite, so that the folder is read, but what comes of them is refused rather than passed on."""
-    recipe = Recipe.from_dict("m", {"kind": "linear", "features": {"bits": 8}})
+    recipe = LinearRecipe.from_dict("m", {"kind": "linear", "features": {"bits": 8}})
     files = {"model.safetensors": replace(weights(), **change).to_bytes(), "settings.toml": recipe.to_toml()}
     tagger = LinearTagger(write_model(tmp_path / "m", kind="linear", label_set=TWO, files=files, manifest={}))
     with pytest.raises(ModelError, match="scores are not finite"):

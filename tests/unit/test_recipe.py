@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nutgraf_data.errors import DataError
-from nutgraf_training.recipe import ChainSettings, FitSettings, Recipe, load_recipe, recipe_names
+from nutgraf_training.recipe import ChainSettings, FitSettings, LinearRecipe, Recipe, load_recipe, recipe_names
 
 LINEAR = 'kind = "linear"\n'
 
@@ -84,6 +84,7 @@ def test_what_is_not_given_has_a_default(tmp_path: Path) -> None:
     file = tmp_path / "short.toml"
     file.write_text(LINEAR + "[fit]\nC = 2\n", encoding="utf-8")
     recipe = load_recipe(file)
+    assert isinstance(recipe, LinearRecipe)
     assert (recipe.name, recipe.kind, recipe.seed) == ("short", "linear", 0)
     assert recipe.fit == FitSettings(C=2)
     assert recipe.chain == ChainSettings()

@@ -150,8 +150,8 @@ def test_no_held_out_articles(tiny_corpus: list[Article], tiny_recipe: Recipe, t
     assert result.evaluation is None
     assert "held_out" not in result.folder.manifest["metrics"]
     assert result.folder.manifest["training_data"]["articles"] == len(tiny_corpus)
-    assert result.cross_fitted["paragraphs"] == sum(len(a.paragraphs) for a in tiny_corpus)
-    assert result.cross_fitted["accuracy"]["value"] > 0.5
+    assert result.inner["paragraphs"] == sum(len(a.paragraphs) for a in tiny_corpus)
+    assert result.inner["accuracy"]["value"] > 0.5
 
 
 def test_nothing_is_overwritten_without_force(

@@ -20,7 +20,7 @@ from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.splits import folds as make_folds
 from nutgraf_training.chain import calibrate
-from nutgraf_training.recipe import FitSettings, Recipe
+from nutgraf_training.recipe import FitSettings, LinearRecipe
 
 __all__ = ["LinearFit", "extract", "fit_linear", "fit_margins"]
 
@@ -43,7 +43,11 @@ class LinearFit:
 
 
 def fit_linear(
-    articles: Sequence[Article], label_set: LabelSet, recipe: Recipe, *, say: Callable[[str], None] = lambda _: None
+    articles: Sequence[Article],
+    label_set: LabelSet,
+    recipe: LinearRecipe,
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> LinearFit:
     """Fits on labelled articles; paragraphs without a label serve as context.
 
@@ -98,7 +102,7 @@ def fit_linear(
     return LinearFit(weights, cross_fitted)
 
 
-def extract(articles: Sequence[Article], recipe: Recipe) -> Features:
+def extract(articles: Sequence[Article], recipe: LinearRecipe) -> Features:
     """The features of all paragraphs of all articles, in order."""
     extractor = FeatureExtractor(recipe.features)
     chunks, rows, before = [], [], 0

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import os
 import platform
+import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nutgraf.artefact import ModelFolder, check_vacant, write_model
-from nutgraf.linear import WEIGHTS, LinearTagger
+from nutgraf.registry import make_tagger
+from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError, MissingExtraError
 from nutgraf_data.labels import LabelSet
@@ -23,7 +28,7 @@ from nutgraf_training.card import model_card
 from nutgraf_training.evaluate import Evaluation, evaluate, gold_numbers
 from nutgraf_training.metrics import confusion_tables, score_tables
 from nutgraf_training.provenance import TRAINED_ON, paragraph_digests, seen_articles, write_trained_on
-from nutgraf_training.recipe import Recipe, load_recipe
+from nutgraf_training.recipe import EncoderRecipe, LinearRecipe, Recipe, load_recipe
 
 __all__ = ["TrainResult", "train"]
 
@@ -35,12 +40,23 @@ class TrainResult:
     Attributes:
         folder: the model folder that was written.
         evaluation: how the model did on the articles held out of training, or None where there were none.
-        cross_fitted: metrics of cross-fitting on the training articles, as JSON.
+        inner: metrics as JSON on training articles, each scored by a model and a chain that were fitted without it: all
+            of them by cross-fitting, or those that chose the best state of an encoder.
     """
 
     folder: ModelFolder
     evaluation: Evaluation | None
-    cross_fitted: dict[str, Any]
+    inner: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What either kind of fitting gives: files, the articles scored without themselves, and what the manifest says."""
+
+    files: dict[str, bytes]
+    scored: Sequence[Article]
+    scores: NDArray[np.float64]
+    record: dict[str, Any]
 
 
 def train(
@@ -54,6 +70,9 @@ def train(
     dev: Sequence[Article] | None = None,
     dev_name: str = "held-out articles",
     seed: int | None = None,
+    encoder: str | None = None,
+    teachers: Sequence[Tagger] = (),
+    unlabelled: Iterable[Article] = (),
     about: str = "",
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -71,6 +90,9 @@ def train(
         dev: other articles to evaluate on, instead of splitting some off; never trained on.
         dev_name: what to call those in the model card.
         seed: overrides the recipe's.
+        encoder: overrides the encoder recipe's: a name on the hub, or a folder.
+        teachers: taggers whose scores an encoder learns first, on ``unlabelled`` articles.
+        unlabelled: those.
         about: Markdown for the model card.
         force: replace a model folder that is already there.
         say: called with a line of progress.
@@ -78,22 +100,17 @@ def train(
     Raises:
         DataError: the articles cannot be trained on.
         ModelError: something is at ``out`` already.
-        MissingExtraError: the extra ``train`` is not installed.
+        MissingExtraError: the extra ``train``, or for an encoder ``encoder``, is not installed.
+
+    An encoder's checkpoints lie beside ``out`` in a folder of the same name with ``.run`` at its end until the model is
+    written; the same call goes on from them. Where torchrun started several processes, only the first one writes the
+    model and returns; the others exit.
     """
     check_vacant(out, force=force)
     if not 0 <= held_out < 1:
         raise DataError(f"held_out is {held_out}, expected a share from 0 to below 1")
-    try:
-        from threadpoolctl import threadpool_limits
-
-        from nutgraf_training.linear import fit_linear
-    except ImportError:
-        raise MissingExtraError("Training", "train") from None
-    if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe)
-    if seed is not None:
-        recipe = replace(recipe, seed=seed)
-    articles = list(articles)
+    recipe = _resolve(recipe, seed, encoder, bool(teachers))
+    articles, unlabelled = list(articles), list(unlabelled)
     if not articles:
         raise DataError("the corpus has no article", hint="nutgraf data check CORPUS shows what was read")
     label_set = label_set or LabelSet.from_articles(articles)
@@ -101,22 +118,17 @@ def train(
     name = "articles held out of the same corpus"
     if dev is not None:
         dev, name = list(dev), dev_name
-        known = {digest for article in articles for digest in paragraph_digests(article)}
-        if shared := seen_articles(dev, known):
-            raise shared[0].error(
-                f"most of it is in the training data and in the held-out data ({len(shared)} such)",
-                hint="take it out of one",
-            )
+        _refuse_shared([*articles, *unlabelled], dev)
     elif split is not None or held_out > 0:
         say("splitting by article")
         split = split or make_split(articles, held_out=held_out, seed=recipe.seed)
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
 
-    settings = recipe.to_toml()  # before the fit, as it needs a package that may be missing
-    with threadpool_limits(1):  # sums of several threads round differently, and the bytes have to be the same
-        fit = fit_linear(articles, label_set, recipe, say=say)
-    files = {WEIGHTS: fit.weights.to_bytes(), "settings.toml": settings, TRAINED_ON: write_trained_on(articles)}
+    settings = _portable(recipe).to_toml()
+    run = Path(f"{os.fspath(out).rstrip(os.sep)}.run")
+    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, say)
+    files = {**fit.files, "settings.toml": settings, TRAINED_ON: write_trained_on([*articles, *unlabelled])}
     manifest: dict[str, Any] = {
         "recipe": {"name": recipe.name, "kind": recipe.kind},
         "seed": recipe.seed,
@@ -126,18 +138,20 @@ def train(
             "fingerprint": corpus_fingerprint(articles),
             "labels_sha256": _labels_digest(articles),
         },
-        "versions": _versions(),
+        "versions": _versions(recipe),
+        **fit.record,
     }
-    metrics: dict[str, Any] = {
-        "cross_fitted": {"of": "the training articles", **_cross_fitted(articles, label_set, fit.cross_fitted)}
-    }
+    part, of = "cross_fitted", "the training articles"
+    if len(fit.scored) < len(articles):
+        part, of = "chosen_on", "training articles that chose the best state and calibrated it"
+    metrics: dict[str, Any] = {part: {"of": of, **_metrics(fit.scored, label_set, fit.scores)}}
     evaluation = None
     if dev:
         say("evaluating")
         # The manifest holds the figures, so the model is evaluated before its folder is written.
-        folder = ModelFolder(Path(out), {}, label_set, tomllib.loads(settings.decode()), files, "")
+        folder = ModelFolder(Path(out), {"kind": recipe.kind}, label_set, tomllib.loads(settings.decode()), files, "")
         # What was split off shares no text by the split's own, stricter measure; dev was checked above.
-        evaluation = evaluate(LinearTagger(folder), dev, include_seen=True)
+        evaluation = evaluate(make_tagger(folder), dev, include_seen=True)
         metrics["held_out"] = {"of": name, **evaluation.scores.to_json()}
     manifest["metrics"] = metrics
     files["README.md"] = model_card(
@@ -147,10 +161,85 @@ def train(
     written = write_model(out, kind=recipe.kind, label_set=label_set, files=files, manifest=manifest, force=force)
     if evaluation is not None:
         evaluation = replace(evaluation, model=written.fingerprint)
-    return TrainResult(written, evaluation, metrics["cross_fitted"])
+    shutil.rmtree(run, ignore_errors=True)
+    return TrainResult(written, evaluation, metrics[part])
 
 
-def _cross_fitted(articles: Sequence[Article], label_set: LabelSet, scores: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None, taught: bool) -> Recipe:
+    """The recipe, with what the call overrides.
+
+    Raises:
+        MissingExtraError: what it needs is not installed, which is better said before hours of work.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe)
+    if seed is not None:
+        recipe = replace(recipe, seed=seed)
+    extra, modules = "train", ["sklearn", "threadpoolctl", "tomli_w"]
+    if isinstance(recipe, EncoderRecipe):
+        extra, modules = "encoder", [*modules, "torch", "transformers", "datasets", "onnx", "onnxscript"]
+        if encoder is not None:
+            recipe = replace(recipe, encoder=replace(recipe.encoder, name=encoder))
+    elif encoder is not None or taught:
+        raise DataError(f"the recipe {recipe.name!r} trains no encoder", hint="--recipe encoder-small does")
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        raise MissingExtraError("Training", extra)
+    return recipe
+
+
+def _refuse_shared(articles: Sequence[Article], dev: Sequence[Article]) -> None:
+    known = {digest for article in articles for digest in paragraph_digests(article)}
+    if shared := seen_articles(dev, known):
+        raise shared[0].error(
+            f"most of it is in the training data and in the held-out data ({len(shared)} such)",
+            hint="take it out of one",
+        )
+
+
+def _fit(
+    articles: Sequence[Article],
+    label_set: LabelSet,
+    recipe: Recipe,
+    run: Path,
+    teachers: Sequence[Tagger],
+    unlabelled: Sequence[Article],
+    say: Callable[[str], None],
+) -> _Fit:
+    if isinstance(recipe, LinearRecipe):
+        from threadpoolctl import threadpool_limits
+
+        from nutgraf.linear import WEIGHTS
+        from nutgraf_training.linear import fit_linear
+
+        with threadpool_limits(1):  # sums of several threads round differently, and the bytes have to be the same
+            linear = fit_linear(articles, label_set, recipe, say=say)
+        return _Fit({WEIGHTS: linear.weights.to_bytes()}, articles, linear.cross_fitted, {})
+    assert isinstance(recipe, EncoderRecipe)
+    from nutgraf_training.encoder.fit import fit_encoder
+
+    found = fit_encoder(articles, label_set, recipe, run, teachers=teachers, unlabelled=unlabelled, say=say)
+    if found is None:
+        raise SystemExit(0)
+    record: dict[str, Any] = {"export": found.export}
+    if teachers:
+        record["distilled"] = {
+            "teachers": [teacher.fingerprint for teacher in teachers],
+            "articles": len(unlabelled),
+            "paragraphs": sum(len(article.paragraphs) for article in unlabelled),
+            "fingerprint": corpus_fingerprint(unlabelled),
+        }
+    return _Fit(found.files, [articles[i] for i in found.scored], found.scores, record)
+
+
+def _portable(recipe: Recipe) -> Recipe:
+    """Without the path of an encoder's folder, which says nothing elsewhere."""
+    if isinstance(recipe, EncoderRecipe) and os.path.isdir(recipe.encoder.name):
+        name = Path(recipe.encoder.name).resolve().name
+        return replace(recipe, encoder=replace(recipe.encoder, name=name))
+    return recipe
+
+
+def _metrics(articles: Sequence[Article], label_set: LabelSet, scores: np.ndarray[Any, Any]) -> dict[str, Any]:
     bounds = np.cumsum([len(article.paragraphs) for article in articles])[:-1]
     predicted = np.split(scores.argmax(axis=1).astype(np.int64), bounds)
     tables = confusion_tables(gold_numbers(articles, label_set), predicted, len(label_set))
@@ -162,9 +251,12 @@ def _labels_digest(articles: Sequence[Article]) -> str:
     return hashlib.sha256(labels.encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def _versions(recipe: Recipe) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for package in ("nutgraf", "numpy", "scipy", "scikit-learn", "safetensors"):
+    packages = ["nutgraf", "numpy", "scipy", "scikit-learn", "safetensors"]
+    if isinstance(recipe, EncoderRecipe):
+        packages += ["torch", "transformers", "tokenizers", "onnx", "onnxruntime"]
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # a checkout that was put on the path by hand

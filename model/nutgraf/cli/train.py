@@ -45,6 +45,16 @@ def train(
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="A label set with descriptions (TOML or JSON).")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Overrides the recipe's seed.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="For an encoder recipe: another encoder on the hub, or a folder.")
+    ] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="For an encoder recipe: a model whose scores are learned first; repeatable, for their mean."),
+    ] = None,
+    unlabelled: Annotated[
+        list[str] | None, typer.Option(help="Articles that the teacher annotates; repeatable.")
+    ] = None,
     about: Annotated[Path | None, typer.Option(help="Markdown to put into the model card.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model folder that is already there.")] = False,
     json: JsonOption = False,
@@ -55,9 +65,11 @@ def train(
     """Train a tagger on labelled articles and write a model folder.
 
     A table has one paragraph a row, with an article id; the labels are those of the corpus, whatever they are.
+    An encoder's run goes on where it was interrupted when the same command is given again.
     """
     from nutgraf.artefact import check_vacant
     from nutgraf.cli.tables import print_scores, print_share
+    from nutgraf.registry import load
     from nutgraf_data.checks import rare_labels
     from nutgraf_data.labels import LabelSet
     from nutgraf_data.splits import Split
@@ -80,6 +92,9 @@ def train(
     say(f"read {len(articles):,} articles, {len(paragraphs):,} paragraphs, from {', '.join(corpus)}")
     for problem in rare_labels(articles):
         say(f"warning: {problem.message}")
+    texts = list(progress(read_corpus(unlabelled, **options), "reading")) if unlabelled else []  # type: ignore[arg-type]
+    if texts:
+        say(f"read {len(texts):,} articles for the teacher, from {', '.join(unlabelled or ())}")
     result = run(
         articles,
         out,
@@ -90,6 +105,9 @@ def train(
         dev=held,
         dev_name=" and ".join(Path(name).stem for name in dev or ()),
         seed=seed,
+        encoder=encoder,
+        teachers=[load(name) for name in teacher or ()],
+        unlabelled=texts,
         about=text,
         force=force,
         say=say,
@@ -106,5 +124,5 @@ def train(
             )
         print_scores(result.evaluation.scores, "On the articles held out of training")
     else:
-        print_scores(result.cross_fitted, "Cross-fitted: every training article scored by a model fitted without it")
+        print_scores(result.inner, "Articles of the training data, each scored by a model that was fitted without it")
     say(f"wrote {out} (model {result.folder.fingerprint})")

@@ -1,0 +1,1 @@
+"""The encoder tagger's training: needs the extra ``encoder`` (torch, transformers, onnx)."""

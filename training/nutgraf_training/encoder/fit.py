@@ -1,0 +1,346 @@
+"""Trains an encoder tagger: windows → (a teacher's labels) → fine-tuning → calibration → one ONNX file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from datasets import disable_progress_bars as quiet_datasets
+from numpy.typing import NDArray
+from transformers import AutoTokenizer
+from transformers import logging as transformers_logging
+
+from nutgraf.encoder import CHAIN, GRAPH, INPUTS, OUTPUT, TOKENIZER
+from nutgraf.tagger import Tagger, batches
+from nutgraf.windows import Encoded, encode
+from nutgraf_data.article import Article
+from nutgraf_data.errors import DataError
+from nutgraf_data.labels import LabelSet
+from nutgraf_data.splits import corpus_fingerprint
+from nutgraf_data.splits import folds as make_folds
+from nutgraf_training.chain import calibrate
+from nutgraf_training.encoder.dataset import Collator, hard_targets, make_dataset, read_back
+from nutgraf_training.encoder.export import export_graph
+from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.trainer import DONE, Stage, is_main, read_result, run_stage, wait_for, windows_logits
+from nutgraf_training.evaluate import gold_numbers
+from nutgraf_training.recipe import EncoderRecipe
+
+__all__ = ["EncoderFit", "fit_encoder", "soft_targets"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_RUN = "run.json"
+#: On how many articles the exported graph is held against the model that it was exported from.
+_COMPARED = 100
+
+
+@dataclass(frozen=True)
+class EncoderFit:
+    """What fitting gives.
+
+    Attributes:
+        files: name → content of what the model folder needs beside the settings.
+        scored: the articles that ``scores`` are for, numbers of ``articles``: all of them where the recipe has folds,
+            else those that were held out to choose the best state.
+        scores: probabilities ``(paragraphs of those, labels)``, from models and chains that were fitted without them.
+        export: the precision of the graph, and how it compares with the model that it was exported from.
+    """
+
+    files: dict[str, bytes]
+    scored: Ints
+    scores: Floats
+    export: dict[str, Any]
+
+
+def fit_encoder(
+    articles: Sequence[Article],
+    label_set: LabelSet,
+    recipe: EncoderRecipe,
+    run: Path,
+    *,
+    teachers: Sequence[Tagger] = (),
+    unlabelled: Sequence[Article] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> EncoderFit | None:
+    """Fits on labelled articles; paragraphs without a label serve as context.
+
+    Args:
+        articles: at least two.
+        label_set: the labels and their order.
+        recipe: of kind ``encoder``.
+        run: a folder for checkpoints. Where it holds the checkpoints of the same run, that run is gone on with.
+        teachers: taggers with the same labels; the mean of their scores is learned first, on ``unlabelled``
+            (Hinton, Vinyals and Dean, 2015, arXiv:1503.02531).
+        unlabelled: articles for that.
+        say: called with a line of progress.
+
+    Returns:
+        the files, or None in a process that torchrun started to help another.
+
+    Raises:
+        DataError: there are too few articles, the run folder is another run's, the encoder cannot be read, or the run
+            cannot fit in memory.
+    """
+    if len(articles) < 2:
+        raise DataError("one training article was found, expected at least two", hint="name the article-id column")
+    if bool(teachers) != bool(unlabelled):
+        raise DataError(
+            "a teacher needs articles without labels, and those need a teacher", hint="give both or neither"
+        )
+    say = say if is_main() else lambda _: None
+    quiet_datasets()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    _claim(run, articles, label_set, recipe, teachers, unlabelled)
+
+    work = _Work(articles, label_set, recipe, run, say)
+    start = work.fresh
+    held = _validation(articles, recipe)
+    if teachers:
+        start = work.distil(teachers, unlabelled, held)
+
+    part = np.zeros(len(articles), dtype=np.int64)
+    own: dict[int, Floats] = {}
+    if recipe.fit.folds:
+        parts = make_folds(articles, recipe.fit.folds, recipe.seed)
+        for index, members in enumerate(parts):
+            part[members] = index
+            rest = np.setdiff1d(np.arange(len(articles)), members)
+            name = f"cross-fitting {index + 1} of {len(parts)}"
+            own |= work.margins(work.train(name, f"fold-{index}", start, rest), members)
+    rest = np.setdiff1d(np.arange(len(articles)), held)
+    model = work.train("training", "final", start, rest, held)
+    if not is_main():
+        return None
+    if not recipe.fit.folds:
+        own = work.margins(model, held)
+        part[held] = np.arange(len(held)) % min(5, len(held))
+
+    say("calibrating")
+    scored = np.array(sorted(own))
+    gold = gold_numbers(articles, label_set)
+    chain, scores = calibrate(
+        np.concatenate([own[i] for i in scored]),
+        np.concatenate([gold[i] for i in scored]),
+        [len(articles[i].paragraphs) for i in scored],
+        part[scored],
+        recipe.chain,
+    )
+    from safetensors.numpy import save
+
+    graph, export = _export(model, work.rows(scored[:_COMPARED]), recipe, say)
+    files = {GRAPH: graph, TOKENIZER: work.tokenizer.to_str().encode(), CHAIN: save(chain.to_arrays())}
+    if recipe.export.keep_weights:
+        model.save_pretrained(run / "weights")
+        files |= {name: (run / "weights" / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    return EncoderFit(files, scored, scores, export)
+
+
+class _Work:
+    """The parts of a run: what is trained on, and how."""
+
+    def __init__(
+        self,
+        articles: Sequence[Article],
+        label_set: LabelSet,
+        recipe: EncoderRecipe,
+        run: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self.recipe, self.run, self.say = recipe, run, say
+        self.labels = label_set.labels
+        self.tokenizer, pad, mask = _tokenizer(recipe)
+        self.collator = Collator(pad, mask, recipe.fit.hide_tokens)
+        self.encoded = encode(articles, self.tokenizer, recipe.window)
+        self.targets = hard_targets(
+            articles, label_set, alt_weight=recipe.fit.alt_weight, smoothing=recipe.fit.smoothing
+        )
+
+    def fresh(self) -> NutgrafModel:
+        """The pretrained encoder with a classifier that knows nothing."""
+        encoder, fit = self.recipe.encoder, self.recipe.fit
+        try:
+            return NutgrafModel.from_encoder(encoder.name, self.labels, dropout=fit.dropout, revision=encoder.revision)
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.recipe, error) from None
+
+    def cut(self, encoded: Sequence[Encoded], targets: Sequence[NDArray[np.float32]]) -> Dataset:
+        special = self.tokenizer.encode("").ids
+        return make_dataset(encoded, targets, self.recipe.window, special[0], special[-1])
+
+    def rows(self, members: Sequence[int] | Ints) -> Dataset:
+        """Windows of some of the articles."""
+        return self.cut([self.encoded[i] for i in members], [self.targets[i] for i in members])
+
+    def train(
+        self,
+        name: str,
+        folder: str,
+        start: Callable[[], NutgrafModel],
+        members: Sequence[int] | Ints,
+        held: Ints | None = None,
+    ) -> NutgrafModel:
+        """Fine-tunes on some of the articles and keeps the state that does best on ``held``."""
+        fit = self.recipe.fit
+        stage = Stage(name, self.run / folder, fit.epochs, fit.learning_rate, self.recipe.seed)
+        chosen_on = self.rows(held) if held is not None and len(held) else None
+        return run_stage(stage, start, self.rows(members), chosen_on, self.collator, fit, self.say)
+
+    def distil(
+        self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], held: Ints
+    ) -> Callable[[], NutgrafModel]:
+        """Learns the teachers' scores, and says where to begin fine-tuning."""
+        settings = self.recipe.distil
+        place = self.run / "soft"
+        if is_main() and not (place / DONE).is_file():
+            shutil.rmtree(place, ignore_errors=True)
+            self.say(f"asking {len(teachers)} teacher(s) about {len(unlabelled):,} articles")
+            targets = soft_targets(teachers, unlabelled, settings.temperature)
+            self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets).save_to_disk(place)
+            (place / DONE).touch()
+        wait_for(place / DONE)
+        stage = Stage("distilling", self.run / "distil", settings.epochs, settings.learning_rate, self.recipe.seed)
+        rows = Dataset.load_from_disk(place)
+        chosen_on = self.rows(held) if len(held) else None
+        run_stage(stage, self.fresh, rows, chosen_on, self.collator, self.recipe.fit, self.say)
+        return lambda: read_result(stage.folder)
+
+    def margins(self, model: NutgrafModel, members: Sequence[int] | Ints) -> dict[int, Floats]:
+        """Number of an article → ``(paragraphs, labels)`` logits."""
+        rows = self.rows(members)
+        logits = windows_logits(model, rows, self.collator, self.recipe.fit)
+        found = read_back(rows, logits, [len(self.encoded[i].paragraphs) for i in members])
+        return {int(member): own for member, own in zip(members, found, strict=True)}
+
+
+def soft_targets(
+    teachers: Sequence[Tagger], articles: Sequence[Article], temperature: float
+) -> list[NDArray[np.float32]]:
+    """The mean of the teachers' probabilities, for each article ``(paragraphs, labels)``.
+
+    Args:
+        teachers: with the same labels in the same order.
+        articles: what to annotate.
+        temperature: above 1 flattens, below 1 sharpens.
+    """
+    found = []
+    for batch in batches(articles):
+        for each in zip(*(teacher.score_many(batch) for teacher in teachers), strict=True):
+            mean = np.mean([scores for scores, _ in each], axis=0) ** (1.0 / temperature)
+            found.append((mean / mean.sum(axis=1, keepdims=True)).astype(np.float32))
+    return found
+
+
+def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:
+    """Articles that choose the best state: one of as many folds as give their share."""
+    if not recipe.fit.validation:
+        return np.zeros(0, dtype=np.int64)
+    count = max(2, min(len(articles), round(1.0 / recipe.fit.validation)))
+    return np.sort(make_folds(articles, count, recipe.seed)[0])
+
+
+def _export(
+    model: NutgrafModel, rows: Dataset, recipe: EncoderRecipe, say: Callable[[str], None]
+) -> tuple[bytes, dict[str, Any]]:
+    """The graph, in fp32 where int8 changes too many labels, and how it compares with fp32."""
+    import onnxruntime
+
+    batch = Collator(0, training=False)
+
+    def labels(graph: bytes) -> Ints:
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        found = []
+        for row in rows:
+            one = {name: value.numpy()[:, : row["length"]] for name, value in batch([row]).items() if name in INPUTS}
+            logits = session.run([OUTPUT], one)[0][0]
+            found.append(logits[np.array(row["taken"])].argmax(axis=1))
+        return np.concatenate(found)
+
+    say("exporting")
+    full = export_graph(model, precision="fp32", tokens=recipe.window.tokens)
+    if recipe.export.precision == "fp32":
+        return full, {"precision": "fp32"}
+    small = export_graph(model, precision="int8", tokens=recipe.window.tokens)
+    ours = labels(small)
+    agreement = float((ours == labels(full)).mean())
+    compared = {"int8_agrees_with_fp32": round(agreement, 4), "paragraphs_compared": len(ours)}
+    if agreement < recipe.export.agreement:
+        say(
+            f"warning: int8 gives the label of fp32 to {agreement:.1%} of paragraphs, less than export.agreement = "
+            f"{recipe.export.agreement}; the model is written in fp32"
+        )
+        return full, {"precision": "fp32", **compared}
+    return small, {"precision": "int8", **compared}
+
+
+def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
+    """The encoder's fast tokenizer, and its tokens for padding and for hidden words."""
+    try:
+        wrapped = AutoTokenizer.from_pretrained(recipe.encoder.name, revision=recipe.encoder.revision)
+    except (OSError, ValueError) as error:
+        raise _unreadable(recipe, error) from None
+    tokenizer = getattr(wrapped, "backend_tokenizer", None)
+    if tokenizer is None or len(tokenizer.encode("").ids) < 2:
+        raise DataError(
+            f"the tokenizer of {recipe.encoder.name} cannot be used: it is no fast one that marks beginning and end",
+            hint="take an encoder of the BERT, RoBERTa, MPNet or ModernBERT family",
+        )
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, int(wrapped.pad_token_id or 0), wrapped.mask_token_id
+
+
+def _unreadable(recipe: EncoderRecipe, error: Exception) -> DataError:
+    return DataError(
+        f"the encoder {recipe.encoder.name!r} cannot be read: {str(error).splitlines()[0]}",
+        hint="encoder.name is the name of one on the hub, or a folder that save_pretrained wrote; "
+        "--encoder names another",
+    )
+
+
+def _claim(
+    run: Path,
+    articles: Sequence[Article],
+    label_set: LabelSet,
+    recipe: EncoderRecipe,
+    teachers: Sequence[Tagger],
+    unlabelled: Sequence[Article],
+) -> None:
+    """Makes the run folder, or finds that it is the same run's."""
+    labels = "\n".join(f"{p.label}\t{p.alt}" for article in articles for p in article.paragraphs)
+    record = {
+        "recipe": hashlib.sha256(recipe.to_toml()).hexdigest(),
+        "articles": corpus_fingerprint(articles),
+        "labels": hashlib.sha256(labels.encode()).hexdigest(),
+        "label_set": list(label_set.labels),
+        "teachers": [teacher.fingerprint for teacher in teachers],
+        "unlabelled": corpus_fingerprint(unlabelled) if unlabelled else "",
+    }
+    file = run / _RUN
+    if not is_main():
+        return
+    if file.is_file():
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            before = {}
+        if before != record:
+            changed = [key for key in record if before.get(key) != record[key]]
+            raise DataError(
+                f"{run} holds the checkpoints of another run (other {', '.join(changed)})",
+                hint="remove it, or name another --out",
+            )
+        return
+    if run.exists() and any(run.iterdir()):
+        raise DataError(f"{run} exists and is no run of nutgraf", hint="remove it, or name another --out")
+    run.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

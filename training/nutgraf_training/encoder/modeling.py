@@ -1,0 +1,180 @@
+"""The model as transformers knows it: an encoder, the mean of each paragraph's tokens, and a small classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
+
+from nutgraf.windows import POSITIONS
+from nutgraf_training.encoder.attention import use_fused_attention
+
+__all__ = ["NutgrafConfig", "NutgrafModel"]
+
+IGNORED = -100  # the label of a place where no paragraph is
+
+
+class NutgrafConfig(PreTrainedConfig):
+    """What a NutgrafModel is made of.
+
+    Args:
+        encoder: the configuration of the encoder, or its ``to_dict``.
+        positions: how many embeddings of a paragraph's place in its article there are.
+        head_dropout: dropout before the classifier.
+        kwargs: what every configuration takes, ``id2label`` among it.
+    """
+
+    model_type = "nutgraf"
+    sub_configs = {"encoder": AutoConfig}  # noqa: RUF012  (transformers reads it from the class)
+    is_composition = True
+
+    def __init__(
+        self,
+        encoder: PreTrainedConfig | dict[str, Any] | None = None,
+        positions: int = POSITIONS,
+        head_dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(encoder, dict):
+            values = {key: value for key, value in encoder.items() if key != "model_type"}
+            encoder = AutoConfig.for_model(encoder["model_type"], **values)
+        self.encoder: Any = encoder
+        self.positions = positions
+        self.head_dropout = head_dropout
+        super().__init__(**kwargs)
+
+
+class NutgrafModel(PreTrainedModel):
+    """Labels every paragraph of a window.
+
+    Args:
+        config: with the encoder's own configuration inside.
+    """
+
+    config: NutgrafConfig
+    config_class = NutgrafConfig
+    base_model_prefix = "encoder"
+    _supports_sdpa = True
+    accepts_loss_kwargs = True
+
+    def __init__(self, config: NutgrafConfig) -> None:
+        super().__init__(config)
+        if config.encoder is None:
+            raise ValueError("the configuration has no encoder; NutgrafModel.from_encoder makes a model from one")
+        width = config.encoder.hidden_size
+        self.encoder = _without_pooler(AutoModel.from_config(config.encoder))
+        self.positions = nn.Embedding(config.positions, width)
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.dense = nn.Linear(width, width)
+        self.classifier = nn.Linear(width, config.num_labels)
+        use_fused_attention(self.encoder)
+        self.post_init()
+
+    @classmethod
+    def from_encoder(
+        cls,
+        name: str | Path,
+        labels: Sequence[str],
+        *,
+        dropout: float = 0.1,
+        revision: str = "main",
+    ) -> NutgrafModel:
+        """A model with a pretrained encoder and a classifier that knows nothing yet.
+
+        Args:
+            name: of an encoder on the hub, or a folder.
+            labels: in order.
+            dropout: of the encoder's hidden states and before the classifier. The encoder's attention has none:
+                fused kernels are several times faster without.
+            revision: of the encoder on the hub.
+
+        Raises:
+            OSError: there is no such encoder.
+        """
+        config = AutoConfig.from_pretrained(name, revision=revision)
+        for key, value in (
+            ("hidden_dropout_prob", dropout),
+            ("attention_probs_dropout_prob", 0.0),
+            ("attention_dropout", 0.0),
+            ("mlp_dropout", dropout),
+            ("embedding_dropout", dropout),
+        ):
+            if hasattr(config, key):  # families name it differently
+                setattr(config, key, value)
+        own = NutgrafConfig(
+            encoder=config,
+            head_dropout=dropout,
+            id2label=dict(enumerate(labels)),
+            label2id={label: index for index, label in enumerate(labels)},
+        )
+        model = cls(own)
+        model.encoder = _without_pooler(
+            AutoModel.from_pretrained(name, config=config, revision=revision, dtype=torch.float32)
+        )
+        use_fused_attention(model.encoder)
+        return model
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            module.weight.data.normal_(mean=0.0, std=0.02)
+            if getattr(module, "bias", None) is not None:
+                module.bias.data.zero_()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        positions: Tensor | None = None,
+        labels: Tensor | None = None,
+        targets: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+        **_: Any,
+    ) -> TokenClassifierOutput:
+        """Logits of every paragraph, and the loss where there are targets.
+
+        Args:
+            input_ids: ``(batch, tokens)``.
+            attention_mask: ``(batch, tokens)``, 0 at padding; None for none.
+            segments: ``(batch, tokens)``, which paragraph of the window a token belongs to, -1 for none.
+            positions: ``(batch, paragraphs)``, see ``nutgraf.windows.position``.
+            labels: ``(batch, paragraphs)``, -100 where no paragraph is.
+            targets: ``(batch, paragraphs, labels)`` probabilities to learn; by default all on ``labels``.
+            num_items_in_batch: what the loss is divided by; by default the paragraphs that have labels.
+
+        Returns:
+            ``logits`` ``(batch, paragraphs, labels)`` and ``loss``.
+        """
+        if segments is None or positions is None:
+            raise ValueError("segments and positions are needed beside input_ids")
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        places = torch.arange(positions.shape[1], device=segments.device)
+        member = (segments[:, None, :] == places[None, :, None]).to(hidden.dtype)  # (batch, paragraphs, tokens)
+        pooled = member @ hidden / member.sum(dim=-1, keepdim=True).clamp(min=1.0)
+        pooled = self.dropout(pooled + self.positions(positions))
+        logits = self.classifier(self.dropout(torch.tanh(self.dense(pooled))))
+        if labels is None:
+            return TokenClassifierOutput(logits=logits)
+        known = labels != IGNORED
+        log = torch.log_softmax(logits.float(), dim=-1)
+        if targets is None:
+            loss = -log.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+        else:
+            loss = -(targets * log).sum(dim=-1)
+        count = known.sum() if num_items_in_batch is None else num_items_in_batch
+        return TokenClassifierOutput(loss=(loss * known).sum() / count, logits=logits)
+
+
+def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
+    """Some encoders bring a layer over the first token, which is not used here."""
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    return encoder
+
+
+AutoConfig.register("nutgraf", NutgrafConfig, exist_ok=True)

@@ -1,0 +1,351 @@
+"""One training run with ``transformers.Trainer``: progress, the best checkpoint, and going on after an interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score
+from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import set_seed
+
+from nutgraf_data.errors import DataError
+from nutgraf_training.encoder.dataset import Collator
+from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.recipe import EncoderFitSettings
+
+__all__ = ["DONE", "Stage", "is_main", "memory_needed", "read_result", "run_stage", "wait_for", "windows_logits"]
+
+#: How often a run is evaluated and saved, per epoch.
+_SAVES_AN_EPOCH = 2
+#: The file that says that a stage is finished.
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training run that is saved and gone on with by itself.
+
+    Attributes:
+        name: for messages.
+        folder: where its checkpoints lie; nothing is loaded from anywhere else.
+        epochs, learning_rate, seed: of this stage.
+    """
+
+    name: str
+    folder: Path
+    epochs: float
+    learning_rate: float
+    seed: int
+
+
+def is_main() -> bool:
+    """Whether this process is the one that speaks and writes, of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def read_result(folder: Path) -> NutgrafModel:
+    """The model that a finished stage gave."""
+    model: NutgrafModel = NutgrafModel.from_pretrained(folder / "model")
+    return model
+
+
+def wait_for(file: Path) -> None:
+    """Until the process that writes has written a file."""
+    while not file.is_file():
+        time.sleep(0.2)
+
+
+def run_stage(
+    stage: Stage,
+    start: Callable[[], NutgrafModel],
+    rows: Dataset,
+    held: Dataset | None,
+    collator: Collator,
+    settings: EncoderFitSettings,
+    say: Callable[[str], None],
+) -> NutgrafModel:
+    """Trains, or goes on with a run that was interrupted, or reads the result of one that was not.
+
+    Args:
+        stage: which one.
+        start: makes the model that it begins with; called in every case but the last.
+        rows: windows to train on.
+        held: windows of other articles; the state that does best on them by macro-F1 is kept. None keeps the last.
+        collator: of training; held-out windows are read whole.
+        settings: how to train.
+        say: called with a line of progress.
+
+    Raises:
+        DataError: the run cannot fit in memory.
+    """
+    if (stage.folder / DONE).is_file():
+        say(f"{stage.name}: finished before, reading it")
+        return read_result(stage.folder)
+    set_seed(stage.seed)
+    model = start()
+    _check_memory(model, rows, settings)
+    checkpoint = _last_checkpoint(stage.folder)
+    trainer = _trainer(stage, model, rows, held, collator, settings, say)
+    if checkpoint is not None:
+        say(f"{stage.name}: going on from {checkpoint.name}")
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    trained: NutgrafModel = trainer.accelerator.unwrap_model(trainer.model)
+    if is_main():
+        trained.save_pretrained(stage.folder / "model")
+        (stage.folder / DONE).touch()
+        for old in stage.folder.glob("checkpoint-*"):
+            shutil.rmtree(old, ignore_errors=True)
+    wait_for(stage.folder / DONE)
+    return trained
+
+
+def windows_logits(
+    model: NutgrafModel, rows: Dataset, collator: Collator, settings: EncoderFitSettings
+) -> NDArray[np.float32]:
+    """``(windows, paragraphs, labels)`` logits, in the order of the rows; padding is -100."""
+    model.eval()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    order = np.argsort(rows["length"])[::-1]
+    widest = max(map(len, rows["starts"]))
+    found = np.full((len(rows), widest, model.config.num_labels), -100.0, dtype=np.float32)
+    collator = Collator(collator.pad, training=False)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=_bf16(settings)):
+        for begin in range(0, len(rows), settings.batch_windows):
+            chosen = order[begin : begin + settings.batch_windows]
+            batch = collator([rows[int(index)] for index in chosen])
+            inputs = {key: value.to(device) for key, value in batch.items() if key not in {"labels", "targets"}}
+            logits = model(**inputs).logits.float().cpu().numpy()
+            found[chosen, : logits.shape[1]] = logits
+    return found
+
+
+class _Trainer(Trainer):
+    """Trainer with a learning rate for each layer, and held-out windows in order and read whole."""
+
+    data_collator: Any
+    optimizer: Any
+
+    def __init__(self, *, eval_collator: Collator, layer_decay: float, head_rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._eval_collator = eval_collator
+        self._layer_decay, self._head_rate = layer_decay, head_rate
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler[int]:
+        return torch.utils.data.SequentialSampler(eval_dataset)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        own, self.data_collator = self.data_collator, self._eval_collator
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = own
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Layers further from the classifier learn more slowly (Howard and Ruder, 2018, section 3.2)."""
+        if self.optimizer is None:
+            decayed = set(self.get_decay_parameter_names(self.model))
+            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    rate = self._rate(name)
+                    decay = self.args.weight_decay if name in decayed else 0.0
+                    groups.setdefault((rate, decay), []).append(parameter)
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            options.pop("lr", None)
+            self.optimizer = kind(
+                [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()],
+                lr=self.args.learning_rate,
+                **options,
+            )
+        return self.optimizer
+
+    def _rate(self, name: str) -> float:
+        if not name.startswith("encoder."):
+            return self._head_rate
+        depth = self.model.config.encoder.num_hidden_layers
+        parts = name.split(".")
+        layer = next((int(part) for part in parts if part.isdigit()), -1 if "embeddings" in name else depth - 1)
+        return float(self.args.learning_rate * self._layer_decay ** (depth - 1 - layer))
+
+
+class _Progress(TrainerCallback):
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name, self._say = name, say
+        self._began = self._spoke = time.monotonic()
+        self._first: int | None = None
+        self._loss, self._evaluated = math.nan, -1
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self._first is None:
+            self._first, self._began = state.global_step, time.monotonic()
+            return
+        now = time.monotonic()
+        if now - self._spoke > 60:
+            self._spoke = now
+            left = (now - self._began) / (state.global_step - self._first) * (state.max_steps - state.global_step)
+            self._say(
+                f"{self._name}: step {state.global_step:,} of {state.max_steps:,}, "
+                f"about {max(left / 60, 1):.0f} minutes left"
+            )
+
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any) -> None:
+        self._loss = (logs or {}).get("loss", self._loss)
+
+    def on_evaluate(
+        self, args: Any, state: TrainerState, control: TrainerControl, metrics: Any = None, **_: Any
+    ) -> None:
+        if state.global_step == self._evaluated:
+            return  # Trainer does it twice where the last step is due anyway
+        self._evaluated = state.global_step
+        self._say(
+            f"{self._name}: epoch {state.epoch:.1f}: loss {self._loss:.3f}, on articles held out of it "
+            f"macro-F1 {metrics['eval_macro_f1']:.3f}, accuracy {metrics['eval_accuracy']:.3f}"
+        )
+
+
+def _trainer(
+    stage: Stage,
+    model: NutgrafModel,
+    rows: Dataset,
+    held: Dataset | None,
+    collator: Collator,
+    settings: EncoderFitSettings,
+    say: Callable[[str], None],
+) -> Trainer:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    a_step = settings.batch_windows * settings.accumulate * processes
+    every = max(1, math.ceil(len(rows) / a_step) // _SAVES_AN_EPOCH)
+    cuda = torch.cuda.is_available()
+    arguments = TrainingArguments(
+        output_dir=str(stage.folder),
+        num_train_epochs=stage.epochs,
+        per_device_train_batch_size=settings.batch_windows,
+        per_device_eval_batch_size=settings.batch_windows,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=stage.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_steps=settings.warmup,
+        adam_beta2=0.98,
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused",
+        bf16=_bf16(settings),
+        use_cpu=not cuda,
+        ddp_backend="gloo" if processes > 1 and not cuda else None,
+        ddp_find_unused_parameters=False,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        eval_strategy="no" if held is None else "steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=held is not None,
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
+        logging_steps=every,
+        seed=stage.seed,
+        data_seed=stage.seed,
+        disable_tqdm=not (is_main() and sys.stderr.isatty()),
+        report_to="none",
+        log_level="error",
+    )
+    trainer = _Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        eval_dataset=held,
+        data_collator=collator,
+        compute_metrics=_metrics,
+        callbacks=[_Progress(stage.name, say)] if is_main() else [],
+        eval_collator=Collator(collator.pad, training=False),
+        layer_decay=settings.layer_decay,
+        head_rate=max(settings.head_learning_rate, stage.learning_rate),
+    )
+    with contextlib.suppress(ValueError):  # it prints every log as a dictionary
+        from transformers.trainer_callback import PrinterCallback
+
+        trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _metrics(found: EvalPrediction) -> dict[str, float]:
+    labels = np.asarray(found.label_ids)
+    known = labels != -100
+    gold, predicted = labels[known], np.asarray(found.predictions).argmax(axis=-1)[known]
+    return {
+        "macro_f1": float(f1_score(gold, predicted, labels=np.unique(gold), average="macro", zero_division=0)),
+        "accuracy": float(accuracy_score(gold, predicted)),
+    }
+
+
+def _bf16(settings: EncoderFitSettings) -> bool:
+    """Half precision pays where the processor computes in it; elsewhere it is slower than fp32."""
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end; what an interruption left of others is removed."""
+    found = sorted(
+        (path for path in folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()),
+        key=lambda path: int(path.name.split("-")[1]),
+    )
+    while found:
+        path = found.pop()
+        if path.is_symlink():
+            raise DataError(f"{path} is a link; only checkpoints that this run wrote are read", hint="remove it")
+        try:
+            json.loads((path / "trainer_state.json").read_text())  # it is written last
+            return path
+        except (OSError, ValueError):
+            if is_main():
+                shutil.rmtree(path, ignore_errors=True)
+    return None
+
+
+def _check_memory(model: NutgrafModel, rows: Dataset, settings: EncoderFitSettings) -> None:
+    needed = memory_needed(model, max(rows["length"]), settings)
+    if torch.cuda.is_available():
+        free, of = torch.cuda.mem_get_info()[0], "GPU memory"
+    else:
+        import psutil
+
+        free, of = psutil.virtual_memory().available, "memory"
+    if needed > free:
+        raise DataError(
+            f"training needs about {needed / 2**30:.1f} GB of {of}, and {free / 2**30:.1f} GB are free",
+            hint=f"set fit.batch_windows (now {settings.batch_windows}) lower in a copy of the recipe, "
+            "and fit.accumulate higher by the same factor",
+        )
+
+
+def memory_needed(model: NutgrafModel, tokens: int, settings: EncoderFitSettings) -> int:
+    """Bytes that training takes, roughly: weights, gradients and both moments of Adam, and activations of a batch."""
+    config = model.config.encoder
+    weights = 16 * sum(parameter.numel() for parameter in model.parameters())
+    width = 2 if _bf16(settings) else 4
+    # Kept for the way back, per token and layer: about 24 vectors of the hidden width, the wide inner layer among them.
+    activations = settings.batch_windows * tokens * config.num_hidden_layers * config.hidden_size * 24 * width
+    # A bias for every pair of tokens, where there is one (MPNet).
+    pairs = settings.batch_windows * config.num_attention_heads * tokens**2 * 8 if config.model_type == "mpnet" else 0
+    return int(weights + activations + pairs + 2**29)
