@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,14 @@ REAL = ("newswire-train", "world-train", "general-train")
 DEV = ("newswire-dev", "world-dev")
 
 
-def arguments(about: str) -> argparse.Namespace:
-    """Parses ``--corpora DIR`` and ``--write``."""
+def arguments(about: str, *, bench: bool = False, models: bool = False) -> argparse.Namespace:
+    """Parses ``--corpora DIR`` and ``--write``.
+
+    Args:
+        about: what the benchmark does.
+        bench: it runs peers, or trains encoders: also ``--bench DIR``, ``--encoder DIR`` and ``--peers NAME …``.
+        models: it also scores models that do not ship: ``--model TITLE=FOLDER``.
+    """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument(
         "--corpora",
@@ -35,6 +40,27 @@ def arguments(about: str) -> argparse.Namespace:
         help="folder of the joined corpora, newswire-train.jsonl and so on (see data/corpus/DATASHEET.md)",
     )
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md instead of printing it")
+    if bench:
+        parser.add_argument(
+            "--bench", type=Path, default=Path("bench"), help="folder for environments, models and interim results"
+        )
+        parser.add_argument(
+            "--encoder",
+            type=Path,
+            default=Path(".encoders/all-MiniLM-L6-v2"),
+            help="folder of the pretrained encoder all-MiniLM-L6-v2",
+        )
+        parser.add_argument("--peers", nargs="+", default=None, help="only these")
+    if models:
+        parser.add_argument(
+            "--model",
+            dest="models",
+            action="append",
+            type=lambda text: tuple(text.split("=", 1)),
+            default=[],
+            metavar="TITLE=FOLDER",
+            help="a model that does not ship, such as the teacher",
+        )
     found = parser.parse_args()
     if not (found.corpora / "newswire-dev.jsonl").is_file():
         parser.error(f"{found.corpora} has no newswire-dev.jsonl; make it with: nutgraf data join newswire-dev TEXTS")
@@ -60,21 +86,6 @@ def labels(articles: Sequence[Article]) -> NDArray[np.int64]:
 def by_article(predicted: NDArray[np.int64], articles: Sequence[Article]) -> list[NDArray[np.int64]]:
     """Cuts one array for all paragraphs into one an article."""
     return np.split(predicted, np.cumsum([len(article.paragraphs) for article in articles])[:-1])
-
-
-def plain_baseline() -> Any:
-    """Words and characters of one paragraph at a time: the baseline of the corpora's own documentation."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline, make_union
-
-    return make_pipeline(
-        make_union(
-            TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, sublinear_tf=True),
-        ),
-        LogisticRegression(C=3, class_weight="balanced", max_iter=1000),
-    )
 
 
 def report(name: str, command: str, lines: Sequence[str], *, write: bool) -> None:

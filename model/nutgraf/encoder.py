@@ -3,13 +3,18 @@
 transformers trains it; here its exported graph runs over windows of the article, one window at a time. A window's
 result depends on nothing but the window: int8 kernels scale by the largest value of what they are given, so that
 windows run together would change each other.
+
+A graph is checked before it is run (see ``nutgraf.graph``) and cannot read files, loop or execute code. But a folder
+made with bad intent can take as much time and memory as it likes: by matrices of any size, or a tokenizer that replaces
+each letter by a thousand. Run folders of people that you do not trust under the limits of your system.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +22,7 @@ from numpy.typing import NDArray
 
 from nutgraf.arrays import check_arrays, read_arrays
 from nutgraf.artefact import ModelFolder
+from nutgraf.graph import check_graph
 from nutgraf.sequence import ChainWeights
 from nutgraf.tagger import Tagger
 from nutgraf.windows import Window, WindowSettings, encode, position, windows
@@ -30,6 +36,8 @@ GRAPH, TOKENIZER, CHAIN = "model.onnx", "tokenizer.json", "chain.safetensors"
 INPUTS = ("input_ids", "segments", "positions")
 #: Its output: margins ``(1, paragraphs, labels)``, float32.
 OUTPUT = "logits"
+
+_BRIEF = 400  # characters of what others say that go into a message
 
 Floats = NDArray[np.float64]
 
@@ -47,65 +55,83 @@ class EncoderTagger(Tagger):
     def __init__(self, folder: ModelFolder) -> None:
         super().__init__(folder)
         count = len(folder.label_set)
+        if "window" not in folder.settings:
+            raise folder.refuse("settings.toml has no table [window]")
         try:
             self._settings = WindowSettings.from_dict(folder.settings["window"])
-            arrays = read_arrays(folder.files[CHAIN])
+        except ValueError as error:
+            raise folder.refuse(f"settings.toml does not fit: {_brief(error)}") from None
+        content = self._file(CHAIN)
+        try:
+            arrays = read_arrays(content)
             check_arrays(
                 arrays,
                 {name: (shape, np.float64) for name, shape in ChainWeights.shapes(count).items()},
                 f"for {count} labels",
             )
-            self._chain = ChainWeights.from_arrays(arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise folder.refuse(f"{CHAIN} or settings.toml does not fit: {error}") from None
+        except ValueError as error:
+            raise folder.refuse(f"{CHAIN} does not fit: {_brief(error)}") from None
+        self._chain = ChainWeights.from_arrays(arrays)
         self._tokenizer = self._read_tokenizer()
         self._session = self._read_graph(count)
+
+    def _file(self, name: str) -> bytes:
+        if name not in self.folder.files:
+            raise self.folder.refuse(f"{name} is missing")
+        return self.folder.files[name]
+
+    @contextmanager
+    def _refusing_tokenizer(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:  # a panic of the library is no Exception
+            raise self.folder.refuse(f"{TOKENIZER} cannot be used ({_brief(error)})") from None
 
     def _read_tokenizer(self) -> Any:
         from tokenizers import Tokenizer
 
-        try:
-            tokenizer = Tokenizer.from_str(self.folder.files[TOKENIZER].decode())
+        content = self._file(TOKENIZER)
+        with self._refusing_tokenizer():
+            tokenizer = Tokenizer.from_str(content.decode())
             tokenizer.no_truncation()
             tokenizer.no_padding()
             special = tokenizer.encode("").ids
-        except KeyError:
-            raise self.folder.refuse(f"{TOKENIZER} is missing") from None
-        except BaseException as error:  # what the library was not ready for comes as its own kind of BaseException
-            if isinstance(error, KeyboardInterrupt | SystemExit | MemoryError):
-                raise
-            raise self.folder.refuse(f"{TOKENIZER} cannot be used ({error})") from None
-        if len(special) < 2:
-            raise self.folder.refuse(f"{TOKENIZER} adds {len(special)} special tokens to a text, expected two")
+            if len(special) < 2:
+                raise ValueError(f"it adds {len(special)} special tokens to a text, expected two")
+            if getattr(tokenizer.model, "dropout", None):
+                raise ValueError("it cuts words at random, by its model's dropout")
         self._first, self._last = special[0], special[-1]
         return tokenizer
 
     def _read_graph(self, count: int) -> Any:
         import onnxruntime
 
+        content = self._file(GRAPH)
         options = onnxruntime.SessionOptions()
         # One thread a window, several windows at once: less waiting, and the same bits however many threads there are.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # the other format is not checked
         try:
+            check_graph(content)
             session = onnxruntime.InferenceSession(
-                self.folder.files[GRAPH],
+                content,
                 options,
                 providers=["CPUExecutionProvider"],
                 # The fused kernel is several times slower than the two that it replaces.
                 disabled_optimizers=["SkipLayerNormFusion"],
             )
-            found = {each.name: each for each in session.get_inputs()}
-            (output,) = session.get_outputs()
-        except KeyError:
-            raise self.folder.refuse(f"{GRAPH} is missing") from None
+            inputs = {each.name: each.type for each in session.get_inputs()}
+            outputs = [(each.name, each.type, each.shape) for each in session.get_outputs()]
         except Exception as error:  # onnxruntime has no common class for its errors
-            raise self.folder.refuse(f"{GRAPH} cannot be used ({str(error).splitlines()[0]})") from None
-        if set(found) != set(INPUTS) or any(each.type != "tensor(int64)" for each in found.values()):
-            raise self.folder.refuse(f"{GRAPH} takes {sorted(found)}, expected {sorted(INPUTS)} of type int64")
-        if output.name != OUTPUT or output.type != "tensor(float)" or output.shape[-1] != count:
+            raise self.folder.refuse(f"{GRAPH} cannot be used ({_brief(error)})") from None
+        if inputs != dict.fromkeys(INPUTS, "tensor(int64)"):
+            raise self.folder.refuse(f"{GRAPH} takes {_brief(inputs)}, expected {sorted(INPUTS)} of type tensor(int64)")
+        if [(name, kind, shape[-1:]) for name, kind, shape in outputs] != [(OUTPUT, "tensor(float)", [count])]:
             raise self.folder.refuse(
-                f"{GRAPH} gives {output.name!r} {output.shape}, expected {OUTPUT!r} with {count} labels"
+                f"{GRAPH} gives {_brief(outputs)}, expected {OUTPUT!r} of type tensor(float) with {count} labels"
             )
         return session
 
@@ -124,7 +150,8 @@ class EncoderTagger(Tagger):
         return results
 
     def _run(self, articles: Sequence[Article]) -> list[tuple[Floats, NDArray[np.bool_]]]:
-        encoded = encode(articles, self._tokenizer, self._settings)
+        with self._refusing_tokenizer():
+            encoded = encode(articles, self._tokenizer, self._settings)
         cut = [windows(article, self._settings, self._first, self._last) for article in encoded]
         # The longest first, so that the threads end together.
         jobs = sorted(
@@ -137,7 +164,11 @@ class EncoderTagger(Tagger):
             try:
                 (logits,) = self._session.run([OUTPUT], graph_inputs(window))
             except Exception as error:  # onnxruntime has no common class for its errors
-                raise self.folder.refuse(f"{GRAPH} cannot be run ({str(error).splitlines()[0]})") from None
+                raise self.folder.refuse(f"{GRAPH} cannot be run on what {TOKENIZER} gives ({_brief(error)})") from None
+            if logits.shape != (expected := (1, len(window.paragraphs), len(self.label_set))):
+                raise self.folder.refuse(f"{GRAPH} gives {OUTPUT!r} of shape {logits.shape}, expected {expected}")
+            if not np.isfinite(logits).all():
+                raise self.folder.refuse(f"{GRAPH} gives {OUTPUT!r} that are not finite")
             offset = window.paragraphs[0]
             results[index][0][window.taken.start : window.taken.stop] = logits[
                 0, window.taken.start - offset : window.taken.stop - offset
@@ -160,6 +191,12 @@ def graph_inputs(window: Window) -> dict[str, NDArray[np.int64]]:
         "segments": window.segments()[None],
         "positions": np.array([places], dtype=np.int64),
     }
+
+
+def _brief(found: object) -> str:
+    """What is found, for one line of a message: its beginning, however long it is."""
+    lines = str(found).strip().splitlines() or [type(found).__name__]
+    return lines[0] if len(lines[0]) <= _BRIEF else f"{lines[0][:_BRIEF]}…"
 
 
 def _threads() -> int:

@@ -29,15 +29,18 @@ __all__ = ["POSITIONS", "Encoded", "Window", "WindowSettings", "encode", "positi
 #: How many embeddings of a paragraph's place in its article there are; see ``position``.
 POSITIONS = 16
 
+# As long as encoders get. Attention takes memory by the square of it: settings that say more would fill a machine's.
+_MOST_TOKENS = 8192
+
 
 @dataclass(frozen=True)
 class WindowSettings:
     """The ``[window]`` table of a recipe.
 
     Attributes:
-        tokens: the longest window, special tokens included; the encoder's own limit or less.
+        tokens: the longest window, special tokens included; the encoder's own limit or less, and at most 8192.
         headline: how many tokens of the headline stand at the beginning of every window.
-        lead: how many tokens of the first paragraph do, where that is neither in the window nor next to it.
+        lead: how many tokens of the first paragraph do, where that is not in the window itself.
         context: how many tokens of whole paragraphs there may be on either side for context only.
         most: how many paragraphs are taken from one window at most; 0 for as many as fit.
         paragraph: how many tokens of a paragraph are read.
@@ -59,6 +62,8 @@ class WindowSettings:
                 raise ValueError(f"window.{field.name} is {value!r}, expected a whole number of at least 0")
         if not self.tokens or not self.paragraph or not self.characters:
             raise ValueError("window.tokens, window.paragraph and window.characters have to be at least 1")
+        if self.tokens > _MOST_TOKENS:
+            raise ValueError(f"window.tokens is {self.tokens}, expected at most {_MOST_TOKENS}")
         least = self.headline + self.lead + self.context + self.paragraph + 4  # the longest paragraph has to fit
         if self.tokens < least:
             raise ValueError(
@@ -134,7 +139,7 @@ def encode(articles: Sequence[Article], tokenizer: Tokenizer, settings: WindowSe
             len(ids) > settings.paragraph or len(paragraph.text) > settings.characters
             for ids, paragraph in zip(full, article.paragraphs, strict=True)
         ]
-        result.append(Encoded(headline, [ids[: settings.paragraph] for ids in full], np.array(cut)))
+        result.append(Encoded(headline, [ids[: settings.paragraph] for ids in full], np.array(cut, dtype=np.bool_)))
     return result
 
 

@@ -13,15 +13,19 @@ import pytest
 
 from nutgraf_data.article import Article
 
-HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "pyarrow", "datasketch", "pandas", "tomli_w")
+HEAVY = ("torch", "transformers", "datasets", "sklearn", "scipy", "pyarrow", "datasketch", "pandas", "tomli_w", "onnx")
+# What comes with every installation, but only some commands need; in the order in which it is said.
+LIGHT = ("numpy", "safetensors", "onnxruntime", "tokenizers")
 
+# Replaces what finds installed packages by one that does not find some: they can be neither imported nor looked for.
 BLOCK = f"""
 import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {HEAVY!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Blocker())
+from importlib.machinery import PathFinder
+class Blocker(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in {HEAVY!r} else super().find_spec(name, path, target)
+sys.meta_path = [Blocker if finder is PathFinder else finder for finder in sys.meta_path]
 """
 CLI = "import sys; sys.argv = ['nutgraf', *sys.argv[1:]]; from nutgraf.cli import main; main()"
 TEXT = "Fire broke out at the port on Monday.\n\nThe mayor said nobody was hurt.\n"
@@ -52,13 +56,13 @@ def loaded(code: str) -> str:
     """Code that runs code and prints which heavy packages that loaded, last, on standard error."""
     return f"""
 import atexit, sys
-atexit.register(lambda: print("loaded:", *[m for m in {(*HEAVY, "numpy")!r} if m in sys.modules], file=sys.stderr))
+atexit.register(lambda: print("loaded:", *[m for m in {(*HEAVY, *LIGHT)!r} if m in sys.modules], file=sys.stderr))
 {code}
 """
 
 
 @pytest.mark.parametrize(
-    ("code", "args", "numpy"),
+    ("code", "args", "linear"),
     [
         ("import nutgraf", (), False),
         (f"import nutgraf; assert len(nutgraf.predict({TEXT!r})) == 2", (), True),
@@ -73,16 +77,27 @@ atexit.register(lambda: print("loaded:", *[m for m in {(*HEAVY, "numpy")!r} if m
         (CLI, ("data", "stats", "-"), False),
     ],
 )
-def test_what_is_loaded(python: Python, code: str, args: tuple[str, ...], numpy: bool) -> None:
+def test_what_is_loaded(python: Python, code: str, args: tuple[str, ...], linear: bool) -> None:
     done = python(loaded(code), *args, input=TEXT)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[-1].split() == ["loaded:", *(["numpy"] if numpy else [])]
+    assert done.stderr.splitlines()[-1].split() == ["loaded:", *(LIGHT[:2] if linear else [])]
+
+
+def test_what_an_encoder_loads(python: Python, tiny_encoder: Path) -> None:
+    for code, args in (
+        (f"import sys, nutgraf; assert len(nutgraf.load(sys.argv[1]).predict({TEXT!r})) == 2", ()),
+        (CLI, ("predict", "-", "--model")),
+    ):
+        done = python(loaded(code), *args, str(tiny_encoder), input=TEXT)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.splitlines()[-1].split() == ["loaded:", *LIGHT]
 
 
 def test_the_blocker_blocks(python: Python) -> None:
-    done = python(BLOCK + "import scipy")
-    assert done.returncode == 1
-    assert "No module named 'scipy'" in done.stderr
+    for name in HEAVY:
+        done = python(BLOCK + f"import importlib.util; print(importlib.util.find_spec({name!r})); import {name}")
+        assert (done.stdout, done.returncode) == ("None\n", 1)
+        assert f"No module named '{name}'" in done.stderr
 
 
 def test_prediction_works_without_the_extras(python: Python) -> None:
@@ -93,6 +108,14 @@ def test_prediction_works_without_the_extras(python: Python) -> None:
     assert len(json.loads(done.stdout)["segments"]) == 2
     done = python(BLOCK + f"import nutgraf; print(*(s.label for s in nutgraf.predict({TEXT!r})))")
     assert done.stdout.split() == [segment["label"] for segment in json.loads(plain.stdout)["segments"]]
+
+
+def test_an_encoder_predicts_without_the_extras(python: Python, tiny_encoder: Path) -> None:
+    plain = python(CLI, "predict", "-", "--model", str(tiny_encoder), input=TEXT)
+    done = python(BLOCK + CLI, "predict", "-", "--model", str(tiny_encoder), input=TEXT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == plain.stdout
+    assert len(json.loads(done.stdout)["segments"]) == 2
 
 
 def test_evaluation_works_without_the_extras(python: Python, tiny_model: Path, unseen: list[Article]) -> None:
@@ -106,6 +129,7 @@ def test_evaluation_works_without_the_extras(python: Python, tiny_model: Path, u
     ("args", "extra"),
     [
         (("train", "authored", "--out", "m"), "train"),
+        (("train", "authored", "--recipe", "encoder-small", "--out", "m"), "encoder"),
         (("data", "split", "authored"), "train"),
         (("predict", "-", "--out", "out.parquet"), "parquet"),
         (("predict", "in.parquet"), "parquet"),

@@ -85,7 +85,7 @@ def test_the_metadata(wheel: Path) -> None:
         entry_points = archive.read(f"nutgraf-{__version__}.dist-info/entry_points.txt").decode()
     lines = metadata.splitlines()
     required = {line.split()[1].split(">")[0] for line in lines if line.startswith("Requires-Dist") and ";" not in line}
-    assert required == {"numpy", "rich", "safetensors", "typer"}
+    assert required == {"numpy", "onnxruntime", "rich", "safetensors", "tokenizers", "typer"}
     assert "nutgraf = nutgraf.cli:main" in entry_points
 
 

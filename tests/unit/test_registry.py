@@ -10,7 +10,9 @@ import pytest
 import nutgraf
 from nutgraf import registry
 from nutgraf.artefact import write_model
-from nutgraf.registry import bundled_models, load, model_path
+from nutgraf.encoder import EncoderTagger
+from nutgraf.linear import LinearTagger
+from nutgraf.registry import bundled_models, load, make_tagger, model_path
 from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError, ModelError
@@ -61,9 +63,21 @@ def test_an_installation_without_models(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_another_kind_of_model(tmp_path: Path) -> None:
-    write_model(tmp_path / "m", kind="encoder", label_set=NEWS_ROLES, files={"settings.toml": b""}, manifest={})
-    with pytest.raises(ModelError, match="its kind is 'encoder', expected 'linear'; install a newer nutgraf"):
+    folder = write_model(
+        tmp_path / "m", kind="quantum", label_set=NEWS_ROLES, files={"settings.toml": b""}, manifest={}
+    )
+    found = "its kind is 'quantum', expected 'linear' or 'encoder'; install a newer nutgraf"
+    with pytest.raises(ModelError, match=found):
         load(tmp_path / "m")
+    with pytest.raises(ModelError, match=found):
+        make_tagger(folder)
+
+
+def test_the_kind_decides_which_tagger_it_is(tiny_model: Path, tiny_encoder: Path) -> None:
+    for path, kind in ((tiny_model, LinearTagger), (tiny_encoder, EncoderTagger)):
+        tagger = load(path)
+        assert type(tagger) is type(make_tagger(tagger.folder)) is kind
+        assert tagger.fingerprint == tagger.folder.fingerprint
 
 
 def test_predict_loads_once(monkeypatch: pytest.MonkeyPatch) -> None:

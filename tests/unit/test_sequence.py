@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nutgraf.sequence import Chains, Transitions, forward_backward
+from nutgraf.sequence import Chains, ChainWeights, Transitions, context, context_width, forward_backward
 
 Floats = NDArray[np.float64]
 
@@ -132,3 +132,86 @@ def test_inputs_are_not_changed() -> None:
     forward_backward(unary, transitions, Chains([4, 2]))
     np.testing.assert_array_equal(unary, copy[0])
     np.testing.assert_array_equal(transitions.between, copy[1])
+
+
+# Weights
+
+
+def weights(seed: int, labels: int, scale: float = 1.0) -> ChainWeights:
+    rng = np.random.default_rng(seed)
+    return ChainWeights.from_arrays(
+        {name: scale * rng.normal(size=shape) for name, shape in ChainWeights.shapes(labels).items()}
+    )
+
+
+@pytest.mark.parametrize("labels", [2, 3, 7, 40])
+def test_weights_as_arrays_and_back(labels: int) -> None:
+    chosen = weights(0, labels)
+    arrays = chosen.to_arrays()
+    assert {name: array.shape for name, array in arrays.items()} == ChainWeights.shapes(labels)
+    assert arrays["emission"].shape == (context_width(labels), labels)
+    again = ChainWeights.from_arrays(arrays)
+    np.testing.assert_array_equal(again.emission, chosen.emission)
+    for name in ("between", "start", "end"):
+        np.testing.assert_array_equal(getattr(again.transitions, name), getattr(chosen.transitions, name))
+        assert arrays[f"transitions.{name}"] is getattr(chosen.transitions, name)
+
+
+def test_weights_are_found_by_name() -> None:
+    """Not by their order in a file, nor by what else is there."""
+    arrays = weights(1, 3).to_arrays()
+    mixed = {"other": np.zeros(1), **dict(reversed(arrays.items()))}
+    again = ChainWeights.from_arrays(mixed).to_arrays()
+    assert all(again[name] is arrays[name] for name in arrays)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), length=st.integers(1, 5), labels=st.integers(2, 4))
+def test_scores_against_every_path(seed: int, length: int, labels: int) -> None:
+    chosen, own = weights(seed, labels), draw(seed, length, labels)[0]
+    scores = chosen.scores(own)
+    unary = context(own, Chains([length])) @ chosen.emission
+    np.testing.assert_allclose(scores, enumerate_paths(unary, chosen.transitions)[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-12)
+
+
+def test_scores_by_hand() -> None:
+    """Without transitions and with the identity for emission, they are the softmax of the margins."""
+    arrays = {name: np.zeros(shape) for name, shape in ChainWeights.shapes(3).items()}
+    arrays["emission"][:3] = np.eye(3)
+    own = draw(5, 4, 3)[0]
+    expected = np.exp(own) / np.exp(own).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ChainWeights.from_arrays(arrays).scores(own), expected, rtol=1e-12)
+    arrays["transitions.start"] = np.log(np.array([1.0, 2.0, 4.0]))
+    expected[0] *= [1.0, 2.0, 4.0]
+    expected[0] /= expected[0].sum()
+    np.testing.assert_allclose(ChainWeights.from_arrays(arrays).scores(own), expected, rtol=1e-12)
+
+
+def test_the_mean_of_the_margins_of_a_paragraph_says_nothing() -> None:
+    chosen, own = weights(2, 4), draw(2, 6, 4)[0]
+    np.testing.assert_allclose(chosen.scores(own + np.arange(6.0)[:, None]), chosen.scores(own), rtol=1e-9)
+
+
+def test_a_chain_of_one_and_of_two_thousand() -> None:
+    chosen = weights(3, 5)
+    for length in (1, 2000):
+        scores = chosen.scores(draw(3, length, 5)[0])
+        assert scores.shape == (length, 5)
+        np.testing.assert_allclose(scores.sum(axis=1), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e307])
+def test_what_is_too_large_is_not_finite_and_says_no_warning(scale: float, recwarn: pytest.WarningsRecorder) -> None:
+    large = weights(4, 3, scale)
+    scores = large.scores(1e150 * draw(4, 5, 3)[0])
+    assert not np.isfinite(scores).all()
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_margin_that_is_not_finite_spoils_all_scores(value: float) -> None:
+    """So that a check of the scores finds it."""
+    own = draw(6, 5, 3)[0]
+    own[2, 1] = value
+    assert not np.isfinite(weights(6, 3).scores(own)).any()

@@ -109,8 +109,9 @@ def train(
     check_vacant(out, force=force)
     if not 0 <= held_out < 1:
         raise DataError(f"held_out is {held_out}, expected a share from 0 to below 1")
-    recipe = _resolve(recipe, seed, encoder, bool(teachers))
-    articles, unlabelled = list(articles), list(unlabelled)
+    unlabelled = list(unlabelled)
+    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled))
+    articles = list(articles)
     if not articles:
         raise DataError("the corpus has no article", hint="nutgraf data check CORPUS shows what was read")
     label_set = label_set or LabelSet.from_articles(articles)
@@ -124,6 +125,7 @@ def train(
         split = split or make_split(articles, held_out=held_out, seed=recipe.seed)
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
+        _refuse_shared(unlabelled, dev)
 
     settings = _portable(recipe).to_toml()
     run = Path(f"{os.fspath(out).rstrip(os.sep)}.run")
@@ -161,7 +163,8 @@ def train(
     written = write_model(out, kind=recipe.kind, label_set=label_set, files=files, manifest=manifest, force=force)
     if evaluation is not None:
         evaluation = replace(evaluation, model=written.fingerprint)
-    shutil.rmtree(run, ignore_errors=True)
+    if isinstance(recipe, EncoderRecipe):
+        shutil.rmtree(run, ignore_errors=True)
     return TrainResult(written, evaluation, metrics[part])
 
 

@@ -17,9 +17,12 @@ from nutgraf.windows import Encoded, WindowSettings, position, windows
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
 
-__all__ = ["Collator", "hard_targets", "make_dataset", "read_back"]
+__all__ = ["MULTIPLE", "Collator", "hard_targets", "make_dataset", "read_back"]
 
 Floats = NDArray[np.float32]
+
+#: Batches are padded to a multiple of this many tokens, which kernels like.
+MULTIPLE = 8
 
 _IGNORED = -100
 _FEATURES = Features(
@@ -118,7 +121,7 @@ class Collator:
         ``targets`` ``(batch, paragraphs, labels)``; see ``NutgrafModel.forward``.
         """
         tokens = max(len(row["input_ids"]) for row in rows)
-        tokens += -tokens % 8  # kernels like multiples of eight
+        tokens += -tokens % MULTIPLE
         paragraphs = max(len(row["starts"]) for row in rows)
         labels = len(rows[0]["targets"][0])
         ids = torch.full((len(rows), tokens), self.pad)

@@ -22,11 +22,12 @@ from nutgraf.tagger import Tagger, batches
 from nutgraf.windows import Encoded, encode
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
+from nutgraf_data.files import write_text_atomically
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.splits import corpus_fingerprint
 from nutgraf_data.splits import folds as make_folds
 from nutgraf_training.chain import calibrate
-from nutgraf_training.encoder.dataset import Collator, hard_targets, make_dataset, read_back
+from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, make_dataset, read_back
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.trainer import DONE, Stage, is_main, read_result, run_stage, wait_for, windows_logits
@@ -87,8 +88,8 @@ def fit_encoder(
         the files, or None in a process that torchrun started to help another.
 
     Raises:
-        DataError: there are too few articles, the run folder is another run's, the encoder cannot be read, or the run
-            cannot fit in memory.
+        DataError: there are too few articles, a teacher has other labels, the run folder is another run's, the encoder
+            cannot be read or reads less than a window, the run cannot fit in memory, or it diverged.
     """
     if len(articles) < 2:
         raise DataError("one training article was found, expected at least two", hint="name the article-id column")
@@ -96,6 +97,13 @@ def fit_encoder(
         raise DataError(
             "a teacher needs articles without labels, and those need a teacher", hint="give both or neither"
         )
+    for teacher in teachers:
+        if teacher.label_set.labels != label_set.labels:
+            raise DataError(
+                f"the labels of a teacher are {', '.join(teacher.label_set.labels)}, and those to learn are "
+                f"{', '.join(label_set.labels)}",
+                hint="take a teacher with the same labels in the same order",
+            )
     say = say if is_main() else lambda _: None
     quiet_datasets()
     transformers_logging.set_verbosity_error()
@@ -164,6 +172,21 @@ class _Work:
         self.targets = hard_targets(
             articles, label_set, alt_weight=recipe.fit.alt_weight, smoothing=recipe.fit.smoothing
         )
+        self._check(self.fresh())  # before hours of work, not after
+
+    def _check(self, model: NutgrafModel) -> None:
+        name, tokens, most = self.recipe.encoder.name, self.recipe.window.tokens, model.longest
+        if most is not None and tokens + -tokens % MULTIPLE > most:
+            raise DataError(
+                f"window.tokens is {tokens}, and {name} reads at most {most // MULTIPLE * MULTIPLE}",
+                hint="set it lower in a copy of the recipe, and headline, lead, context and paragraph with it",
+            )
+        known, size = model.config.encoder.vocab_size, self.tokenizer.get_vocab_size()
+        if size > known:
+            raise DataError(
+                f"the tokenizer of {name} has {size:,} tokens, and its encoder {known:,}",
+                hint="take the tokenizer that the encoder was trained with",
+            )
 
     def fresh(self) -> NutgrafModel:
         """The pretrained encoder with a classifier that knows nothing."""
@@ -191,6 +214,9 @@ class _Work:
     ) -> NutgrafModel:
         """Fine-tunes on some of the articles and keeps the state that does best on ``held``."""
         fit = self.recipe.fit
+        members = [i for i in members if self.targets[i].any()]
+        if not members:
+            raise DataError("none of the articles to train on has a label", hint="expected labels in more articles")
         stage = Stage(name, self.run / folder, fit.epochs, fit.learning_rate, self.recipe.seed)
         chosen_on = self.rows(held) if held is not None and len(held) else None
         return run_stage(stage, start, self.rows(members), chosen_on, self.collator, fit, self.say)
@@ -218,6 +244,11 @@ class _Work:
         """Number of an article → ``(paragraphs, labels)`` logits."""
         rows = self.rows(members)
         logits = windows_logits(model, rows, self.collator, self.recipe.fit)
+        if not np.isfinite(logits).all():
+            raise DataError(
+                "training diverged: the model gives scores that are not finite",
+                hint="set fit.learning_rate lower in a copy of the recipe",
+            )
         found = read_back(rows, logits, [len(self.encoded[i].paragraphs) for i in members])
         return {int(member): own for member, own in zip(members, found, strict=True)}
 
@@ -241,11 +272,12 @@ def soft_targets(
 
 
 def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:
-    """Articles that choose the best state: one of as many folds as give their share."""
+    """Articles with labels that choose the best state: one of as many folds as give their share."""
     if not recipe.fit.validation:
         return np.zeros(0, dtype=np.int64)
-    count = max(2, min(len(articles), round(1.0 / recipe.fit.validation)))
-    return np.sort(make_folds(articles, count, recipe.seed)[0])
+    labelled = np.array([i for i, a in enumerate(articles) if any(p.label is not None for p in a.paragraphs)])
+    count = max(2, min(len(labelled), round(1.0 / recipe.fit.validation)))
+    return np.sort(labelled[make_folds([articles[i] for i in labelled], count, recipe.seed)[0]])
 
 
 def _export(
@@ -285,7 +317,9 @@ def _export(
 def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
     """The encoder's fast tokenizer, and its tokens for padding and for hidden words."""
     try:
-        wrapped = AutoTokenizer.from_pretrained(recipe.encoder.name, revision=recipe.encoder.revision)
+        wrapped = AutoTokenizer.from_pretrained(
+            recipe.encoder.name, revision=recipe.encoder.revision, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise _unreadable(recipe, error) from None
     tokenizer = getattr(wrapped, "backend_tokenizer", None)
@@ -301,7 +335,7 @@ def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
 
 def _unreadable(recipe: EncoderRecipe, error: Exception) -> DataError:
     return DataError(
-        f"the encoder {recipe.encoder.name!r} cannot be read: {str(error).splitlines()[0]}",
+        f"the encoder {recipe.encoder.name!r} cannot be read: {(str(error).strip() or repr(error)).splitlines()[0]}",
         hint="encoder.name is the name of one on the hub, or a folder that save_pretrained wrote; "
         "--encoder names another",
     )
@@ -328,19 +362,17 @@ def _claim(
     file = run / _RUN
     if not is_main():
         return
-    if file.is_file():
+    hint = "remove it, or name another --out"
+    if run.is_file() or (run.is_dir() and any(run.iterdir())):
         try:
             before = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            before = {}
-        if before != record:
-            changed = [key for key in record if before.get(key) != record[key]]
-            raise DataError(
-                f"{run} holds the checkpoints of another run (other {', '.join(changed)})",
-                hint="remove it, or name another --out",
-            )
-        return
-    if run.exists() and any(run.iterdir()):
-        raise DataError(f"{run} exists and is no run of nutgraf", hint="remove it, or name another --out")
+        except (OSError, ValueError):
+            before = None
+        if not isinstance(before, dict) or before.keys() != record.keys():
+            raise DataError(f"{run} exists and is no run of nutgraf", hint=hint)
+        changed = [key for key in record if before[key] != record[key]]
+        # With nothing beside the record it was refused before it began, and what was wrong may be mended.
+        if changed and any(path != file for path in run.iterdir()):
+            raise DataError(f"{run} holds the checkpoints of another run (other {', '.join(changed)})", hint=hint)
     run.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_text_atomically(file, json.dumps(record, indent=1) + "\n")

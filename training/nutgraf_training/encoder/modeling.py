@@ -16,7 +16,7 @@ from nutgraf_training.encoder.attention import use_fused_attention
 
 __all__ = ["NutgrafConfig", "NutgrafModel"]
 
-IGNORED = -100  # the label of a place where no paragraph is
+_IGNORED = -100  # the label of a place where no paragraph is
 
 
 class NutgrafConfig(PreTrainedConfig):
@@ -96,7 +96,7 @@ class NutgrafModel(PreTrainedModel):
         Raises:
             OSError: there is no such encoder.
         """
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         for key, value in (
             ("hidden_dropout_prob", dropout),
             ("attention_probs_dropout_prob", 0.0),
@@ -114,10 +114,30 @@ class NutgrafModel(PreTrainedModel):
         )
         model = cls(own)
         model.encoder = _without_pooler(
-            AutoModel.from_pretrained(name, config=config, revision=revision, dtype=torch.float32)
+            AutoModel.from_pretrained(
+                name, config=config, revision=revision, dtype=torch.float32, trust_remote_code=False
+            )
         )
+        for each in (own.encoder, model.encoder.config):
+            each._name_or_path = ""  # it may be a path, which says nothing elsewhere
         use_fused_attention(model.encoder)
         return model
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As every model of transformers has it."""
+        found = super().from_pretrained(*args, **kwargs)
+        use_fused_attention((found[0] if isinstance(found, tuple) else found).encoder)  # reading thaws what was frozen
+        return found
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens the encoder can read at a time, or None where nothing limits it."""
+        for name, module in self.encoder.named_modules():
+            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+                # Some families count positions from the one after that of padding.
+                return int(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
+        return getattr(self.config.encoder, "max_position_embeddings", None)
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
@@ -145,7 +165,8 @@ class NutgrafModel(PreTrainedModel):
             positions: ``(batch, paragraphs)``, see ``nutgraf.windows.position``.
             labels: ``(batch, paragraphs)``, -100 where no paragraph is.
             targets: ``(batch, paragraphs, labels)`` probabilities to learn; by default all on ``labels``.
-            num_items_in_batch: what the loss is divided by; by default the paragraphs that have labels.
+            num_items_in_batch: what the loss is divided by; by default the paragraphs that have labels. Where there
+                are none, the loss is 0.
 
         Returns:
             ``logits`` ``(batch, paragraphs, labels)`` and ``loss``.
@@ -160,14 +181,14 @@ class NutgrafModel(PreTrainedModel):
         logits = self.classifier(self.dropout(torch.tanh(self.dense(pooled))))
         if labels is None:
             return TokenClassifierOutput(logits=logits)
-        known = labels != IGNORED
+        known = labels != _IGNORED
         log = torch.log_softmax(logits.float(), dim=-1)
         if targets is None:
             loss = -log.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
         else:
             loss = -(targets * log).sum(dim=-1)
-        count = known.sum() if num_items_in_batch is None else num_items_in_batch
-        return TokenClassifierOutput(loss=(loss * known).sum() / count, logits=logits)
+        count = torch.as_tensor(known.sum() if num_items_in_batch is None else num_items_in_batch)
+        return TokenClassifierOutput(loss=(loss * known).sum() / count.clamp(min=1), logits=logits)
 
 
 def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:

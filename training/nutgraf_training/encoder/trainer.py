@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import set_seed
 
 from nutgraf_data.errors import DataError
@@ -104,12 +108,13 @@ def run_stage(
         say(f"{stage.name}: going on from {checkpoint.name}")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trained: NutgrafModel = trainer.accelerator.unwrap_model(trainer.model)
+    trainer.accelerator.wait_for_everyone()  # another process may still be reading the best checkpoint
     if is_main():
         trained.save_pretrained(stage.folder / "model")
         (stage.folder / DONE).touch()
         for old in stage.folder.glob("checkpoint-*"):
             shutil.rmtree(old, ignore_errors=True)
-    wait_for(stage.folder / DONE)
+    trainer.accelerator.wait_for_everyone()
     return trained
 
 
@@ -134,16 +139,54 @@ def windows_logits(
     return found
 
 
+class _ByLength(torch.utils.data.Sampler[int]):
+    """Windows of like length together, else in an order that depends on nothing but the seed and the epoch.
+
+    So several processes draw the same windows, and a run that is gone on with has the rest of the epoch before it.
+
+    Args:
+        lengths: ``(windows,)`` tokens of each.
+        size: how many windows a step takes, those of all processes.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: Sequence[int], size: int, seed: int) -> None:
+        self._lengths, self._size, self._seed = list(lengths), size, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed * 10_000 + self.epoch)
+        return iter(get_length_grouped_indices(self._lengths, self._size, generator=generator))
+
+
+class _Epochs(TrainerCallback):
+    """Tells the sampler which epoch begins."""
+
+    def __init__(self, sampler: _ByLength) -> None:
+        self._sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._sampler.epoch = int(state.epoch or 0)
+
+
 class _Trainer(Trainer):
     """Trainer with a learning rate for each layer, and held-out windows in order and read whole."""
 
     data_collator: Any
     optimizer: Any
 
-    def __init__(self, *, eval_collator: Collator, layer_decay: float, head_rate: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *, sampler: _ByLength, eval_collator: Collator, layer_decay: float, head_rate: float, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self._eval_collator = eval_collator
+        self._sampler, self._eval_collator = sampler, eval_collator
         self._layer_decay, self._head_rate = layer_decay, head_rate
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> _ByLength:
+        return self._sampler
 
     def _get_eval_sampler(self, eval_dataset: Dataset) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(eval_dataset)
@@ -232,7 +275,7 @@ def _trainer(
     every = max(1, math.ceil(len(rows) / a_step) // _SAVES_AN_EPOCH)
     cuda = torch.cuda.is_available()
     arguments = TrainingArguments(
-        output_dir=str(stage.folder),
+        output_dir=str(stage.folder.absolute()),  # the best checkpoint is found from another working folder, too
         num_train_epochs=stage.epochs,
         per_device_train_batch_size=settings.batch_windows,
         per_device_eval_batch_size=settings.batch_windows,
@@ -247,8 +290,6 @@ def _trainer(
         use_cpu=not cuda,
         ddp_backend="gloo" if processes > 1 and not cuda else None,
         ddp_find_unused_parameters=False,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         remove_unused_columns=False,
         label_names=["labels"],
         eval_strategy="no" if held is None else "steps",
@@ -266,6 +307,8 @@ def _trainer(
         report_to="none",
         log_level="error",
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # torchrun starts a process for each; one process with several is slower
+    sampler = _ByLength(rows["length"], a_step, stage.seed)
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -273,7 +316,8 @@ def _trainer(
         eval_dataset=held,
         data_collator=collator,
         compute_metrics=_metrics,
-        callbacks=[_Progress(stage.name, say)] if is_main() else [],
+        callbacks=[_Epochs(sampler), *([_Progress(stage.name, say)] if is_main() else [])],
+        sampler=sampler,
         eval_collator=Collator(collator.pad, training=False),
         layer_decay=settings.layer_decay,
         head_rate=max(settings.head_learning_rate, stage.learning_rate),
@@ -314,18 +358,31 @@ def _last_checkpoint(folder: Path) -> Path | None:
         path = found.pop()
         if path.is_symlink():
             raise DataError(f"{path} is a link; only checkpoints that this run wrote are read", hint="remove it")
-        try:
-            json.loads((path / "trainer_state.json").read_text())  # it is written last
+        if _is_whole(path):
             return path
-        except (OSError, ValueError):
-            if is_main():
-                shutil.rmtree(path, ignore_errors=True)
+        if is_main():
+            shutil.rmtree(path, ignore_errors=True)
     return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether every file of a checkpoint was written to its end, and reached the disk."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())  # it is written last
+        with safe_open(checkpoint / "model.safetensors", framework="pt"):
+            pass
+        # What torch saves is a ZIP archive, which has its directory at the end.
+        archives = [checkpoint / name for name in ("optimizer.pt", "scheduler.pt")]
+        return all(map(zipfile.is_zipfile, [*archives, *checkpoint.glob("rng_state*.pth")]))
+    except (OSError, ValueError, SafetensorError):
+        return False
 
 
 def _check_memory(model: NutgrafModel, rows: Dataset, settings: EncoderFitSettings) -> None:
     needed = memory_needed(model, max(rows["length"]), settings)
     if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()  # what the stage before has held counts as free
         free, of = torch.cuda.mem_get_info()[0], "GPU memory"
     else:
         import psutil

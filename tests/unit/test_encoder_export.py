@@ -1,0 +1,193 @@
+"""The exported graph: it gives what the trained model gives, is small, and says nothing about this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+import nutgraf_training.encoder.fit as fitting
+from nutgraf.encoder import INPUTS, OUTPUT, graph_inputs
+from nutgraf.graph import check_graph
+from nutgraf.windows import Window, encode, windows
+from nutgraf_data.article import Article
+from nutgraf_data.labels import NEWS_ROLES
+from nutgraf_training.encoder.dataset import hard_targets, make_dataset
+from nutgraf_training.encoder.export import export_graph
+from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.recipe import EncoderRecipe
+
+FAMILIES = ("bert", "roberta", "mpnet", "modernbert")
+Pretrained = Callable[[str], Path]
+MakeRecipe = Callable[..., EncoderRecipe]
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass
+class Exported:
+    """A model of a family, its graphs, and windows of several lengths."""
+
+    model: NutgrafModel
+    graphs: dict[str, bytes]
+    windows: list[Window]
+    settings: Any
+    special: tuple[int, int]
+
+    def of_torch(self) -> list[Floats]:
+        with torch.inference_mode():
+            return [
+                self.model(**{name: torch.from_numpy(value) for name, value in graph_inputs(window).items()})
+                .logits[0]
+                .numpy()
+                for window in self.windows
+            ]
+
+    def of_graph(self, precision: str) -> list[Floats]:
+        session = onnxruntime.InferenceSession(self.graphs[precision], providers=["CPUExecutionProvider"])
+        return [session.run([OUTPUT], graph_inputs(window))[0][0] for window in self.windows]
+
+
+def make_model(folder: Path) -> NutgrafModel:
+    """Its classifier is made by hand, so that labels are as decided as after training."""
+    torch.manual_seed(0)
+    model = NutgrafModel.from_encoder(folder, NEWS_ROLES.labels)
+    with torch.no_grad():
+        model.dense.weight.normal_(std=0.3)
+        model.classifier.weight.normal_(std=1.0)
+        model.positions.weight.normal_(std=0.3)
+    model.eval()
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(
+    request: pytest.FixtureRequest, pretrained: Pretrained, encoder_recipe: MakeRecipe, authored: list[Article]
+) -> Exported:
+    folder = pretrained(request.param)
+    model = make_model(folder)
+    graphs = {precision: export_graph(model, precision=precision, tokens=128) for precision in ("fp32", "int8")}
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    special = tokenizer.encode("").ids
+    settings = encoder_recipe(request.param).window
+    short = Article.from_paragraphs(["Fire."], id="short")
+    blank = Article.from_paragraphs(["\u200b", "A fire broke out.", "\u200b"], id="blank", headline="Fire")
+    found = [
+        window
+        for given in encode([short, blank, *authored[:25]], tokenizer, settings)
+        for window in windows(given, settings, special[0], special[-1])
+    ]
+    return Exported(model, graphs, found, settings, (special[0], special[-1]))
+
+
+each_family = pytest.mark.parametrize("exported", FAMILIES, indirect=True)
+bert_alone = pytest.mark.parametrize("exported", ["bert"], indirect=True)
+
+
+@each_family
+def test_the_graph_gives_what_the_model_gives(exported: Exported) -> None:
+    assert {len(window.paragraphs) for window in exported.windows} >= {1, 2, 3}
+    lengths = [len(window.ids) for window in exported.windows]
+    assert min(lengths) < 8
+    assert max(lengths) > 120
+    ours, theirs = exported.of_graph("fp32"), exported.of_torch()
+    for own, other in zip(ours, theirs, strict=True):
+        assert own.dtype == np.float32
+        np.testing.assert_allclose(own, other, rtol=0, atol=1e-4)
+    assert np.concatenate(ours).std(axis=0).min() > 0.1  # or the line above says little
+
+
+@each_family
+def test_int8_gives_nearly_the_same_labels(exported: Exported) -> None:
+    ours, theirs = np.concatenate(exported.of_graph("int8")), np.concatenate(exported.of_graph("fp32"))
+    assert len(ours) > 200
+    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() > 0.95
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
+    assert not np.array_equal(ours, theirs)
+    assert len(exported.graphs["int8"]) < 0.45 * len(exported.graphs["fp32"])
+
+
+@each_family
+def test_the_graph_has_the_inputs_and_the_output_that_are_run(exported: Exported) -> None:
+    for content in exported.graphs.values():
+        check_graph(content)
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        assert {(each.name, each.type) for each in session.get_inputs()} == {(name, "tensor(int64)") for name in INPUTS}
+        (output,) = session.get_outputs()
+        assert (output.name, output.type, output.shape[-1]) == (OUTPUT, "tensor(float)", len(NEWS_ROLES))
+        onnx.checker.check_model(onnx.load_from_string(content))
+
+
+@each_family
+def test_the_graph_names_no_file(exported: Exported, pretrained: Pretrained) -> None:
+    here = [Path(__file__).parents[2], Path.home(), Path(sys.prefix), pretrained("bert").parents[1]]
+    for content in exported.graphs.values():
+        for part in [b"site-packages", b".venv", b".py", b"nutgraf_training", *(bytes(path) for path in here)]:
+            assert part not in content, part
+        model = onnx.load_from_string(content)
+        assert not model.metadata_props
+        assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+
+
+@bert_alone
+def test_the_same_model_gives_the_same_bytes(exported: Exported) -> None:
+    assert export_graph(exported.model, precision="int8", tokens=128) == exported.graphs["int8"]
+
+
+@bert_alone
+def test_exporting_leaves_the_model_as_it_was(exported: Exported, pretrained: Pretrained) -> None:
+    fresh = make_model(pretrained("bert")).state_dict()
+    assert all(torch.equal(fresh[name], value) for name, value in exported.model.state_dict().items())
+
+
+@bert_alone
+def test_int8_that_changes_labels_is_not_written(
+    exported: Exported,
+    encoder_recipe: MakeRecipe,
+    authored: list[Article],
+    monkeypatch: pytest.MonkeyPatch,
+    pretrained: Pretrained,
+) -> None:
+    """Stands in for int8: a classifier that gives another label to some paragraphs."""
+    other = make_model(pretrained("bert"))
+    with torch.no_grad():
+        other.classifier.bias[0] += 0.5
+    graphs = {"fp32": exported.graphs["fp32"], "int8": export_graph(other, precision="fp32", tokens=128)}
+    monkeypatch.setattr(fitting, "export_graph", lambda model, *, precision, tokens: graphs[precision])
+    tokenizer = Tokenizer.from_file(str(pretrained("bert") / "tokenizer.json"))
+    rows = make_dataset(
+        encode(authored[:6], tokenizer, exported.settings),
+        hard_targets(authored[:6], NEWS_ROLES),
+        exported.settings,
+        *exported.special,
+    )
+    lines: list[str] = []
+
+    def export(precision: str, agreement: float) -> tuple[bytes, dict[str, Any]]:
+        lines.clear()
+        recipe = encoder_recipe(export={"precision": precision, "agreement": agreement})
+        return fitting._export(exported.model, rows, recipe, lines.append)
+
+    content, record = export("int8", 1.0)
+    share = record["int8_agrees_with_fp32"]
+    assert 0.5 < share < 1.0
+    compared = sum(len(article.paragraphs) for article in authored[:6])
+    assert record == {"precision": "fp32", "int8_agrees_with_fp32": share, "paragraphs_compared": compared}
+    assert content == graphs["fp32"]
+    assert lines == [
+        "exporting",
+        f"warning: int8 gives the label of fp32 to {share:.1%} of paragraphs, less than export.agreement = 1.0; "
+        "the model is written in fp32",
+    ]
+    assert export("int8", 0.5) == (graphs["int8"], {**record, "precision": "int8"})
+    assert lines == ["exporting"]
+    assert export("fp32", 1.0) == (graphs["fp32"], {"precision": "fp32"})

@@ -1,0 +1,786 @@
+"""Training an encoder from end to end, small: what is written, what is refused, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from datasets import Dataset
+
+import nutgraf
+import nutgraf_training.encoder.fit as fitting
+from nutgraf.artefact import read_model
+from nutgraf.encoder import EncoderTagger, graph_inputs
+from nutgraf.linear import LinearTagger
+from nutgraf.windows import windows
+from nutgraf_data.article import Article, Paragraph
+from nutgraf_data.errors import DataError
+from nutgraf_data.labels import NEWS_ROLES, LabelSet
+from nutgraf_training.encoder import trainer as running
+from nutgraf_training.encoder.fit import soft_targets
+from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.provenance import paragraph_digests, trained_on
+from nutgraf_training.recipe import EncoderRecipe, Recipe
+from nutgraf_training.train import TrainResult, train
+
+Pretrained = Callable[[str], Path]
+MakeRecipe = Callable[..., EncoderRecipe]
+FP32 = {"precision": "fp32"}
+
+
+def bare(articles: list[Article]) -> list[Article]:
+    """The articles without labels."""
+    return [
+        replace(a, paragraphs=tuple(replace(p, label=None, alt=None) for p in a.paragraphs), origin=None)
+        for a in articles
+    ]
+
+
+def small(count: int) -> list[Article]:
+    """Articles whose two kinds of paragraphs anyone can tell apart."""
+    places = ["port", "bridge", "market", "station", "harbour", "school", "valley", "square"]
+    return [
+        Article.from_paragraphs(
+            [
+                Paragraph(f"A fire broke out at the {places[n % 8]} number {n}, police said.", 0, 0, "news"),
+                Paragraph(f"Officers searched the {places[(n * 3) % 8]} {n} for {n % 5} hours.", 0, 0, "news"),
+                Paragraph(f"Subscribe now and save {n} crowns with code {places[n % 8]}!", 0, 0, "advert"),
+            ],
+            id=f"small-{n}",
+        )
+        for n in range(count)
+    ]
+
+
+class Interrupt:
+    """Collects what is said, and interrupts once the words of a line are said for the n-th time."""
+
+    def __init__(self, words: str = "", times: int = 1) -> None:
+        self.lines: list[str] = []
+        self._words, self._left = words, times
+
+    def __call__(self, line: str) -> None:
+        self.lines.append(line)
+        if self._words and self._words in line:
+            self._left -= 1
+            if not self._left:
+                raise KeyboardInterrupt
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """What was said when the model was trained."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(
+    authored: list[Article], encoder_recipe: MakeRecipe, lines: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> TrainResult:
+    """A model that was trained on 25 articles but those that are held out."""
+    recipe = encoder_recipe(fit={"epochs": 6.0}, export={"keep_weights": True, "agreement": 0.5})
+    out = tmp_path_factory.mktemp("encoders") / "m"
+    return train(authored[:25], out, recipe=recipe, held_out=0.2, say=lines.append)
+
+
+@pytest.fixture(scope="module")
+def tagger(result: TrainResult) -> EncoderTagger:
+    """The model, loaded."""
+    found = nutgraf.load(result.folder.path)
+    assert isinstance(found, EncoderTagger)
+    return found
+
+
+def test_the_folder(result: TrainResult) -> None:
+    folder = read_model(result.folder.path)
+    assert folder.kind == "encoder"
+    assert folder.label_set == NEWS_ROLES
+    assert set(folder.files) == {
+        "README.md",
+        "chain.safetensors",
+        "config.json",
+        "model.onnx",
+        "model.safetensors",
+        "settings.toml",
+        "tokenizer.json",
+        "trained_on.txt",
+    }
+    assert [path.name for path in result.folder.path.parent.iterdir()] == ["m"]  # no run folder is left
+
+
+def test_nothing_names_this_machine(result: TrainResult, pretrained: Pretrained) -> None:
+    for name in ("README.md", "settings.toml", "config.json", "manifest.json", "tokenizer.json"):
+        content = (result.folder.path / name).read_text(encoding="utf-8")
+        assert str(pretrained("bert").parent) not in content, name
+        assert str(result.folder.path.parent) not in content, name
+
+
+def test_settings_are_resolved(result: TrainResult, encoder_recipe: MakeRecipe) -> None:
+    settings = tomllib.loads(result.folder.files["settings.toml"].decode())
+    assert settings["encoder"] == {"name": "tiny-bert", "revision": "main"}
+    recipe = Recipe.from_dict("tiny", settings)
+    assert isinstance(recipe, EncoderRecipe)
+    given = encoder_recipe(fit={"epochs": 6.0}, export={"keep_weights": True, "agreement": 0.5})
+    assert replace(recipe, encoder=given.encoder) == given
+    assert settings["fit"]["weight_decay"] == 0.01  # a default, written out
+
+
+def test_the_manifest(result: TrainResult, authored: list[Article]) -> None:
+    manifest = result.folder.manifest
+    assert manifest["recipe"] == {"name": "tiny", "kind": "encoder"}
+    assert {"torch", "transformers", "tokenizers", "onnx", "onnxruntime", "numpy"} <= set(manifest["versions"])
+    assert result.evaluation is not None
+    data = manifest["training_data"]
+    assert data["articles"] + result.evaluation.scores.articles == 25
+    assert result.evaluation.model == result.folder.fingerprint
+    assert set(manifest["metrics"]) == {"chosen_on", "held_out"}
+    chosen = manifest["metrics"]["chosen_on"]
+    assert 1 <= chosen["articles"] < data["articles"]
+    assert chosen == result.inner
+    export = manifest["export"]
+    assert set(export) == {"precision", "int8_agrees_with_fp32", "paragraphs_compared"}
+    assert export["paragraphs_compared"] == chosen["paragraphs"]
+    assert "distilled" not in manifest
+    card = (result.folder.path / "README.md").read_text(encoding="utf-8")
+    assert "Not trained on, but looked at in training" in card
+
+
+def test_what_is_said(result: TrainResult, lines: list[str]) -> None:
+    told = [line.split(":")[0] for line in lines]
+    assert list(dict.fromkeys(told)) == [
+        "splitting by article",
+        "training",
+        "calibrating",
+        "exporting",
+        "evaluating",
+        "writing the model",
+    ]
+    assert "training: epoch 0." in lines[1]
+    assert told.count("training") >= 12  # twice an epoch
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_scores_are_probabilities(tagger: EncoderTagger, unseen: list[Article]) -> None:
+    confidence, right = [], []
+    for article in unseen:
+        for segment, paragraph in zip(tagger.predict(article), article.paragraphs, strict=True):
+            assert sum(segment.scores.values()) == pytest.approx(1.0, abs=1e-9)
+            assert min(segment.scores.values()) >= 0
+            confidence.append(segment.confidence)
+            right.append(segment.label == paragraph.label)
+    assert np.mean(right) > 0.3  # more than the commonest label would get
+    assert np.mean(confidence) == pytest.approx(np.mean(right), abs=0.15)
+    order = np.argsort(confidence)
+    half = len(order) // 2
+    assert np.mean(np.array(right)[order[half:]]) > np.mean(np.array(right)[order[:half]])
+
+
+def test_the_weights_that_were_kept(result: TrainResult, tagger: EncoderTagger, unseen: list[Article]) -> None:
+    model = NutgrafModel.from_pretrained(result.folder.path)
+    assert model.config.id2label == dict(enumerate(NEWS_ROLES.labels))
+    settings, first, last = tagger._settings, tagger._first, tagger._last
+    same = []
+    for encoded, own in zip(
+        nutgraf.windows.encode(unseen[:5], tagger._tokenizer, settings), tagger.margins(unseen[:5]), strict=True
+    ):
+        for window in windows(encoded, settings, first, last):
+            with torch.inference_mode():
+                inputs = {name: torch.from_numpy(value) for name, value in graph_inputs(window).items()}
+                logits = model(**inputs).logits[0].numpy()
+            place = [window.paragraphs.index(paragraph) for paragraph in window.taken]
+            same += [logits[place].argmax(axis=1) == own[window.taken.start : window.taken.stop].argmax(axis=1)]
+    assert np.concatenate(same).mean() > 0.9  # the graph is in int8
+
+
+def test_cross_fitting(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    """Every training article is scored by a model that was fitted without it."""
+    said = Interrupt()
+    recipe = encoder_recipe(fit={"folds": 2, "validation": 0.0, "epochs": 1.0}, export=FP32)
+    found = train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0, say=said)
+    assert found.evaluation is None
+    metrics = found.folder.manifest["metrics"]
+    assert set(metrics) == {"cross_fitted"}
+    assert (metrics["cross_fitted"]["articles"], found.folder.manifest["training_data"]["articles"]) == (12, 12)
+    assert metrics["cross_fitted"]["paragraphs"] == sum(len(article.paragraphs) for article in authored[:12])
+    assert found.folder.manifest["export"] == FP32
+    assert "model.safetensors" not in found.folder.files
+    assert "calibrating" in said.lines
+    assert not (tmp_path / "m.run").exists()
+
+
+def test_cross_fitting_never_scores_what_was_fitted(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With articles held out to choose the best state, too: those are the last model's alone."""
+    fitted: dict[str, set[str]] = {}
+    scored: dict[str, set[str]] = {}
+    current = ""
+
+    def run_stage(stage: Any, start: Any, rows: Dataset, held: Dataset | None, *_: Any) -> NutgrafModel:
+        nonlocal current
+        current = stage.name
+        fitted[current] = {str(row["input_ids"]) for row in rows}
+        if held is not None:
+            assert not fitted[current] & {str(row["input_ids"]) for row in held}
+        model: NutgrafModel = start()
+        return model
+
+    def logits(model: Any, rows: Dataset, *_: Any) -> Any:
+        scored[current] = {str(row["input_ids"]) for row in rows}
+        return np.zeros((len(rows), max(map(len, rows["starts"])), 7), dtype=np.float32)
+
+    monkeypatch.setattr(fitting, "run_stage", run_stage)
+    monkeypatch.setattr(fitting, "windows_logits", logits)
+    monkeypatch.setattr(fitting, "_export", lambda *_: (b"", {}))
+    recipe = encoder_recipe(fit={"folds": 3, "validation": 0.2})
+    found = fitting.fit_encoder(authored[:12], NEWS_ROLES, recipe, tmp_path / "run")
+    assert found is not None
+    assert found.scored.tolist() == list(range(12))
+    assert list(fitted) == [f"cross-fitting {n} of 3" for n in (1, 2, 3)] + ["training"]
+    everything = set().union(*scored.values())
+    for name, seen in scored.items():
+        assert not seen & fitted[name]
+        assert seen | fitted[name] == everything
+    assert fitted["training"] < everything
+
+
+def test_a_teacher(
+    authored: list[Article],
+    unseen: list[Article],
+    tiny_tagger: LinearTagger,
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+) -> None:
+    said = Interrupt()
+    recipe = encoder_recipe("mpnet", fit={"epochs": 1.0}, export=FP32)
+    found = train(
+        authored[20:35],
+        tmp_path / "m",
+        recipe=recipe,
+        held_out=0,
+        teachers=[tiny_tagger],
+        unlabelled=iter(bare(unseen)),
+        say=said,
+    ).folder
+    assert found.manifest["distilled"]["teachers"] == [tiny_tagger.fingerprint]
+    assert found.manifest["distilled"]["articles"] == len(unseen)
+    assert found.manifest["distilled"]["paragraphs"] == sum(len(article.paragraphs) for article in unseen)
+    assert found.manifest["training_data"]["articles"] == 15
+    assert {d for article in [*authored[20:35], *unseen] for d in paragraph_digests(article)} == trained_on(found)
+    told = list(dict.fromkeys(line.split(":")[0] for line in said.lines))
+    assert told[:3] == ["asking 1 teacher(s) about 20 articles", "distilling", "training"]
+    assert nutgraf.load(tmp_path / "m").predict(unseen[0]).segments
+
+
+def test_what_a_teacher_teaches(tiny_tagger: LinearTagger, unseen: list[Article]) -> None:
+    class Sure(LinearTagger):
+        """Says the first label of everything."""
+
+        def score_many(self, articles: Any) -> Any:
+            return [(np.eye(7)[np.zeros(len(scores), dtype=int)], cut) for scores, cut in super().score_many(articles)]
+
+    theirs = [tiny_tagger.score(article)[0] for article in unseen]
+    plain = soft_targets([tiny_tagger], unseen, 1.0)
+    both = soft_targets([tiny_tagger, Sure(tiny_tagger.folder)], unseen, 1.0)
+    flat, sharp = soft_targets([tiny_tagger], unseen, 4.0), soft_targets([tiny_tagger], unseen, 0.25)
+    assert [len(found) for found in plain] == [len(article.paragraphs) for article in unseen]
+    for index, scores in enumerate(theirs):
+        np.testing.assert_allclose(plain[index], scores, atol=1e-6)
+        np.testing.assert_allclose(both[index], (scores + np.eye(7)[0]) / 2, atol=1e-6)
+        np.testing.assert_allclose(flat[index], scores**0.25 / (scores**0.25).sum(axis=1, keepdims=True), atol=1e-6)
+        assert (flat[index].max(axis=1) <= plain[index].max(axis=1) + 1e-6).all()
+        assert (sharp[index].max(axis=1) >= plain[index].max(axis=1) - 1e-6).all()
+        assert plain[index].dtype == np.float32
+
+
+# --- corpora of other kinds -----------------------------------------------------------------------
+
+
+def test_other_labels(encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    recipe = encoder_recipe("roberta", fit={"epochs": 6.0}, export=FP32)
+    found = train(small(40), tmp_path / "m", recipe=recipe, held_out=0.2)
+    assert found.folder.label_set.labels == ("advert", "news")
+    assert found.evaluation is not None
+    assert found.evaluation.scores.accuracy.value is not None
+    assert found.evaluation.scores.accuracy.value > 0.9
+    (other,) = bare(small(50)[-1:])
+    assert [segment.label for segment in nutgraf.load(tmp_path / "m").predict(other)] == ["news", "news", "advert"]
+
+
+def test_a_corpus_labelled_in_part(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    """Most articles have no label at all, so that whole batches have none; the others have few."""
+    sparse = [
+        replace(
+            article,
+            paragraphs=tuple(
+                replace(p, label=p.label if number % 3 == 0 and place % 2 else None)
+                for place, p in enumerate(article.paragraphs)
+            ),
+        )
+        for number, article in enumerate(authored[:24])
+    ]
+    recipe = encoder_recipe(fit={"batch_windows": 1, "validation": 0.3, "epochs": 1.0}, export=FP32)
+    found = train(sparse, tmp_path / "m", recipe=recipe, held_out=0)
+    assert found.folder.manifest["training_data"]["articles"] == 24
+    chosen = found.folder.manifest["metrics"]["chosen_on"]
+    labelled = [sum(p.label is not None for p in article.paragraphs) for article in sparse]
+    assert 0 < chosen["paragraphs"] < sum(labelled)
+    scores, _ = nutgraf.load(tmp_path / "m").score(authored[30])
+    assert np.isfinite(scores).all()
+
+
+def test_no_label_is_left_to_train_on(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    articles = [authored[0], *bare(authored[1:6])]
+    with pytest.raises(DataError, match="none of the articles to train on has a label"):
+        train(
+            articles,
+            tmp_path / "m",
+            recipe=encoder_recipe(fit={"validation": 0.0, "folds": 2}),
+            held_out=0,
+            label_set=NEWS_ROLES,
+        )
+    with pytest.raises(DataError, match="cannot make 2 folds of 1 articles"):
+        train(articles, tmp_path / "n", recipe=encoder_recipe(), held_out=0, label_set=NEWS_ROLES)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+def test_one_article(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="one training article was found, expected at least two"):
+        train(authored[:1], tmp_path / "m", recipe=encoder_recipe(), held_out=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["nobody/no-such-encoder", "no-such-encoder", "./nowhere", "/no/where/at/all"])
+def test_an_encoder_that_is_not_there(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "m"
+    with pytest.raises(DataError) as caught:
+        train(authored[:4], out, recipe=encoder_recipe(), encoder=name)
+    message = str(caught.value)
+    assert message.startswith(f"the encoder {name!r} cannot be read: ")
+    assert message.endswith("; --encoder names another")
+    assert "\n" not in message
+    # The name is put right, and nothing has to be cleared away.
+    said = Interrupt("training: epoch")
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:4], out, recipe=encoder_recipe(), say=said)
+
+
+@pytest.mark.parametrize("damage", ["weights", "config", "tokenizer", "no weights", "no tokenizer", "no config"])
+def test_a_damaged_encoder(
+    authored: list[Article], pretrained: Pretrained, encoder_recipe: MakeRecipe, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(pretrained("bert"), folder)
+    what = damage.removeprefix("no ")
+    for name in {"weights": ["model.safetensors"], "config": ["config.json"]}.get(
+        what, ["tokenizer.json", "tokenizer_config.json"]
+    ):
+        file = folder / name
+        if damage.startswith("no "):
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"the (encoder|tokenizer of) .*damaged.* cannot be (read|used): ") as caught:
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe(), encoder=str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_windows_longer_than_the_encoder_reads(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, pretrained: Pretrained
+) -> None:
+    for family in ("bert", "roberta", "mpnet"):
+        name = str(pretrained(family))
+        with pytest.raises(DataError, match=rf"window.tokens is 129, and {name} reads at most 128; set it lower"):
+            train(authored[:4], tmp_path / "m", recipe=encoder_recipe(family, window={"tokens": 129}))
+
+
+def test_a_tokenizer_of_another_encoder(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, pretrained: Pretrained
+) -> None:
+    shutil.copytree(pretrained("bert"), tmp_path / "mixed")
+    file = tmp_path / "mixed" / "tokenizer.json"
+    record = json.loads(file.read_text(encoding="utf-8"))
+    record["model"]["vocab"]["anotherword"] = len(record["model"]["vocab"])
+    file.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(DataError, match=r"the tokenizer of .*mixed has 2,001 tokens, and its encoder 2,000"):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe(), encoder=str(tmp_path / "mixed"))
+
+
+def test_too_little_memory(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**26))
+        with pytest.raises(
+            DataError,
+            match=r"training needs about 0\.5 GB of memory, and 0\.1 GB are free; set fit.batch_windows \(now 8",
+        ):
+            train(authored[:4], tmp_path / "m", recipe=encoder_recipe())
+    # It is set lower, and nothing has to be cleared away.
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe(fit={"batch_windows": 4}), say=Interrupt("macro-F1"))
+
+
+def test_the_memory_that_training_needs(pretrained: Pretrained, encoder_recipe: MakeRecipe) -> None:
+    needed = {}
+    for family in ("bert", "mpnet"):
+        model = NutgrafModel.from_encoder(pretrained(family), NEWS_ROLES.labels)
+        for size in (8, 64):
+            for tokens in (128, 512):
+                settings = encoder_recipe(family, fit={"batch_windows": size}).fit
+                needed[family, size, tokens] = running.memory_needed(model, tokens, settings)
+    for (family, size, tokens), value in needed.items():
+        assert value <= needed[family, 64, tokens]
+        assert value <= needed[family, size, 512]
+        assert value <= needed["mpnet", size, tokens]
+    assert needed["bert", 64, 512] > needed["bert", 8, 512] > 2**29
+
+
+def test_training_that_diverged(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(model: NutgrafModel, rows: Dataset, *_: Any) -> Any:
+        return np.full((len(rows), max(map(len, rows["starts"])), 7), np.nan)
+
+    monkeypatch.setattr(fitting, "windows_logits", broken)
+    with pytest.raises(DataError, match=r"training diverged: .* set fit.learning_rate lower"):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe(fit={"epochs": 1.0}))
+
+
+def test_what_only_an_encoder_takes(
+    tiny_corpus: list[Article], tiny_recipe: Recipe, tiny_tagger: LinearTagger, unseen: list[Article], tmp_path: Path
+) -> None:
+    options: list[dict[str, Any]] = [{"encoder": "x"}, {"teachers": [tiny_tagger]}, {"unlabelled": unseen}]
+    for given in options:
+        with pytest.raises(DataError, match="the recipe 'tiny' trains no encoder; --recipe encoder-small does"):
+            train(tiny_corpus, tmp_path / "m", recipe=tiny_recipe, **given)
+
+
+def test_a_teacher_and_articles_for_it_come_together(
+    authored: list[Article],
+    unseen: list[Article],
+    tiny_tagger: LinearTagger,
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+) -> None:
+    options: list[dict[str, Any]] = [{"teachers": [tiny_tagger]}, {"unlabelled": bare(unseen)}]
+    for given in options:
+        with pytest.raises(DataError, match="a teacher needs articles without labels, and those need a teacher"):
+            train(authored[:4], tmp_path / "m", recipe=encoder_recipe(), **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_teacher_of_other_labels(
+    authored: list[Article],
+    unseen: list[Article],
+    tiny_tagger: LinearTagger,
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(
+        DataError, match=r"the labels of a teacher are incident_report, .*, and those to learn are advert, news; take a"
+    ):
+        train(small(6), tmp_path / "m", recipe=encoder_recipe(), teachers=[tiny_tagger], unlabelled=bare(unseen))
+    turned = copy.copy(tiny_tagger)
+    turned.label_set = LabelSet("turned", dict.fromkeys(NEWS_ROLES.labels[::-1], ""))
+    with pytest.raises(DataError, match="with the same labels in the same order"):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe(), teachers=[tiny_tagger, turned], unlabelled=unseen)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_teacher_never_annotates_what_is_held_out(
+    authored: list[Article], tiny_tagger: LinearTagger, encoder_recipe: MakeRecipe, tmp_path: Path, split: bool
+) -> None:
+    """Its scores may be those of one that was trained on them."""
+    options: dict[str, Any] = {"held_out": 0.5} if split else {"dev": authored[8:10]}
+    with pytest.raises(DataError, match="most of it is in the training data and in the held-out data"):
+        train(
+            authored[:8],
+            tmp_path / "m",
+            recipe=encoder_recipe(),
+            teachers=[tiny_tagger],
+            unlabelled=bare(authored[:10]),
+            **options,
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_beside_a_linear_model_is_left_alone(
+    tiny_corpus: list[Article], tiny_recipe: Recipe, tmp_path: Path
+) -> None:
+    """Only an encoder has a run folder."""
+    (tmp_path / "m.run").mkdir()
+    (tmp_path / "m.run" / "thesis.txt").write_text("years of work")
+    train(tiny_corpus, tmp_path / "m", recipe=tiny_recipe)
+    assert (tmp_path / "m.run" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"recipe": "x"}', None])
+def test_a_foreign_folder_in_the_place_of_the_run(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, content: str | None
+) -> None:
+    run = tmp_path / "m.run"
+    run.mkdir()
+    (run / "thesis.txt").write_text("years of work")
+    if content is not None:
+        (run / "run.json").write_text(content)
+    with pytest.raises(DataError, match=r"m\.run exists and is no run of nutgraf; remove it, or name another --out"):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe())
+    shutil.rmtree(run)
+    run.write_text("notes")
+    with pytest.raises(DataError, match=r"m\.run exists and is no run of nutgraf"):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe())
+    assert run.read_text() == "notes"
+
+
+# --- interruptions --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def interrupted(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder that was left in the third epoch; copy it before use."""
+    out = tmp_path_factory.mktemp("interrupted") / "m"
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            authored[:12],
+            out,
+            recipe=encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32),
+            held_out=0,
+            say=Interrupt("macro-F1", 6),
+        )
+    return out.with_name("m.run")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path_factory: pytest.TempPathFactory
+) -> TrainResult:
+    """The same run, in one go."""
+    recipe = encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32)
+    return train(authored[:12], tmp_path_factory.mktemp("uninterrupted") / "m", recipe=recipe, held_out=0)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "final").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+
+
+def test_an_interruption_leaves_checkpoints(interrupted: Path) -> None:
+    assert {path.name for path in interrupted.iterdir()} == {"run.json", "final"}
+    assert len(checkpoints(interrupted)) == 2
+    assert not interrupted.with_name("m").exists()
+
+
+def test_a_run_is_gone_on_with(
+    authored: list[Article],
+    encoder_recipe: MakeRecipe,
+    interrupted: Path,
+    uninterrupted: TrainResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To the very same bytes, from the middle of an epoch and from its end, from another working folder, too."""
+    shutil.copytree(interrupted, tmp_path / "m.run")
+    recipe = encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32)
+    last = checkpoints(interrupted)[-1].name
+    again = Interrupt("macro-F1", 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0, say=again)
+    assert again.lines[0] == f"training: going on from {last}"
+    monkeypatch.chdir(tmp_path)
+    said = Interrupt()
+    found = train(authored[:12], "m", recipe=recipe, held_out=0, say=said)
+    assert said.lines[0].startswith("training: going on from checkpoint-")
+    assert said.lines[0] != again.lines[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert found.folder.files == uninterrupted.folder.files
+    assert found.folder.fingerprint == uninterrupted.folder.fingerprint
+
+
+def test_interrupted_after_the_last_step(
+    authored: list[Article],
+    encoder_recipe: MakeRecipe,
+    uninterrupted: TrainResult,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """First before the result of a stage is there, then while the model is exported."""
+    recipe = encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32)
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    said = Interrupt("exporting")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0, say=said)
+    assert said.lines[0].startswith("training: going on from checkpoint-")
+    said = Interrupt()
+    found = train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0, say=said)
+    assert said.lines[:2] == ["training: finished before, reading it", "calibrating"]
+    assert found.folder.files == uninterrupted.folder.files
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"seed": 1}, "recipe"),
+        ({"held_out": 0.3}, "articles, labels"),
+        ({"label_set": LabelSet("turned", dict.fromkeys(NEWS_ROLES.labels[::-1], ""))}, "label_set"),
+    ],
+    ids=lambda value: str(value)[:12],
+)
+def test_another_run_is_not_gone_on_with(
+    authored: list[Article],
+    encoder_recipe: MakeRecipe,
+    interrupted: Path,
+    tmp_path: Path,
+    change: dict[str, Any],
+    what: str,
+) -> None:
+    shutil.copytree(interrupted, tmp_path / "m.run")
+    recipe = encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32)
+    with pytest.raises(
+        DataError, match=rf"m\.run holds the checkpoints of another run \(other {what}\); remove it, or"
+    ):
+        train(authored[:12], tmp_path / "m", **{"recipe": recipe, "held_out": 0, **change})
+    assert checkpoints(tmp_path / "m.run")
+    with pytest.raises(DataError, match=r"\(other labels\)"):
+        train([bare(authored[:1])[0], *authored[1:12]], tmp_path / "m", recipe=recipe, held_out=0)
+
+
+@pytest.mark.parametrize(
+    "file", ["trainer_state.json", "optimizer.pt", "scheduler.pt", "model.safetensors", "rng_state.pth"]
+)
+@pytest.mark.parametrize("kept", [None, 0.0, 0.5, 0.99])
+def test_a_half_written_checkpoint_is_passed_over(
+    interrupted: Path, tmp_path: Path, file: str, kept: float | None
+) -> None:
+    shutil.copytree(interrupted, tmp_path / "m.run")
+    older, newer = checkpoints(tmp_path / "m.run")
+    assert running._last_checkpoint(tmp_path / "m.run" / "final") == newer
+    damaged = newer / file
+    if kept is None:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[: int(kept * damaged.stat().st_size)])
+    if file == "rng_state.pth" and kept is None:  # a run with another number of processes has others
+        return
+    assert running._last_checkpoint(tmp_path / "m.run" / "final") == older
+    assert not newer.exists()
+
+
+def test_no_checkpoint(tmp_path: Path) -> None:
+    assert running._last_checkpoint(tmp_path) is None
+    assert running._last_checkpoint(tmp_path / "none") is None
+    (tmp_path / "checkpoint-3").mkdir()
+    (tmp_path / "checkpoint-x").mkdir()
+    (tmp_path / "checkpoint-9").write_text("a file")
+    assert running._last_checkpoint(tmp_path) is None
+
+
+def test_a_checkpoint_that_is_a_link_is_refused(
+    authored: list[Article], encoder_recipe: MakeRecipe, interrupted: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(interrupted, tmp_path / "m.run")
+    elsewhere = tmp_path / "elsewhere"
+    newest = checkpoints(tmp_path / "m.run")[-1]
+    newest.rename(elsewhere)
+    newest.symlink_to(elsewhere)
+    recipe = encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32)
+    with pytest.raises(DataError, match=rf"{newest.name} is a link; only checkpoints that this run wrote are read"):
+        train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
+    assert (elsewhere / "trainer_state.json").is_file()
+
+
+# --- one run of the trainer -----------------------------------------------------------------------
+
+
+def test_the_order_of_windows() -> None:
+    lengths = [int(length) for length in np.random.default_rng(0).integers(5, 500, 203)]
+    sampler = running._ByLength(lengths, 8, 3)
+    assert len(sampler) == 203
+    first = list(sampler)
+    torch.rand(10)  # what else draws from torch's numbers changes nothing
+    assert list(sampler) == first == list(running._ByLength(lengths, 8, 3))
+    assert sorted(first) == list(range(203))
+    sampler.epoch = 1
+    assert sorted(sampler) == list(range(203))
+    assert list(sampler) != first
+    assert list(running._ByLength(lengths, 8, 4)) != first
+    steps = [first[begin : begin + 8] for begin in range(0, 203, 8)]
+    spread = np.mean([np.ptp([lengths[index] for index in step]) for step in steps])
+    assert spread < 0.3 * np.ptp(lengths)  # little is padding
+
+
+def test_each_layer_learns_at_its_rate(pretrained: Pretrained, encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    for family in ("bert", "roberta", "mpnet", "modernbert"):
+        settings = encoder_recipe(
+            family, fit={"learning_rate": 1e-4, "head_learning_rate": 3e-4, "layer_decay": 0.5, "weight_decay": 0.1}
+        ).fit
+        model = NutgrafModel.from_encoder(pretrained(family), NEWS_ROLES.labels)
+        stage = running.Stage("x", tmp_path / family, 1.0, 1e-4, 0)
+        rows = Dataset.from_dict({"length": [8, 8]})
+        made = running._trainer(stage, model, rows, None, running.Collator(0), settings, print)
+        optimizer = made.create_optimizer()
+        groups = {
+            id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
+        }
+        trained = {name: groups[id(p)] for name, p in model.named_parameters() if p.requires_grad}
+        assert len(groups) == len(trained)
+        rates: dict[str, set[float]] = {"head": set(), "last": set(), "first": set(), "embeddings": set()}
+        for name, (rate, decay) in trained.items():
+            parts = name.split(".")
+            part = "head" if parts[0] != "encoder" else "embeddings" if "embeddings" in parts else "first"
+            if part == "first" and ("1" in parts or not {"0", "1"} & set(parts)):
+                part = "last"  # with a norm that comes after it
+            rates[part].add(rate)
+            assert decay == (0.0 if name.endswith("bias") or "norm" in name.lower() else 0.1), name
+        assert rates == {"head": {3e-4}, "last": {1e-4}, "first": {0.5e-4}, "embeddings": {0.25e-4}}, family
+
+
+def test_the_best_state_is_kept(
+    authored: list[Article], encoder_recipe: MakeRecipe, pretrained: Pretrained, tmp_path: Path
+) -> None:
+    """Not the last one, where the last one is worse."""
+    recipe = encoder_recipe(fit={"epochs": 3.0})
+    work = fitting._Work(authored[:12], NEWS_ROLES, recipe, tmp_path, lambda _: None)
+    rows, held = work.rows(range(9)), work.rows(range(9, 12))
+    said = Interrupt()
+    stage = running.Stage("x", tmp_path / "x", 3.0, 1e-2, 0)
+    model = running.run_stage(stage, work.fresh, rows, held, work.collator, recipe.fit, said)
+    told = [float(line.split("macro-F1 ")[1].split(",")[0]) for line in said.lines]
+    logits = running.windows_logits(model, held, work.collator, recipe.fit)
+    labels = np.full(logits.shape[:2], -100)
+    for index, row in enumerate(held):
+        batch = running.Collator(0, training=False)([row])["labels"][0]
+        labels[index, : len(batch)] = batch.numpy()
+    again = running._metrics(running.EvalPrediction(predictions=logits, label_ids=labels))
+    assert again["macro_f1"] == pytest.approx(max(told), abs=1e-3)
+    assert (tmp_path / "x" / "done").is_file()
+    assert not checkpoints(tmp_path)
+    assert {path.name for path in (tmp_path / "x").iterdir()} == {"done", "model"}
+    same = running.read_result(tmp_path / "x")
+    np.testing.assert_array_equal(running.windows_logits(same, held, work.collator, recipe.fit), logits)
