@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteEncoder = Callable[..., Path]
 Pretrained = Callable[[str], Path]
 MakeRecipe = Callable[..., EncoderRecipe]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Names the marks that tests bear."""
+    config.addinivalue_line("markers", "slow: takes more than ten seconds of a processor")
 
 
 @pytest.fixture(scope="session")
@@ -252,7 +258,7 @@ def run(nutgraf_command: list[str]) -> Run:
 def pretrained(authored: list[Article], tmp_path_factory: pytest.TempPathFactory) -> Pretrained:
     """An encoder as a hub would give it, small and knowing nothing: ``pretrained("mpnet")`` is the folder of one.
 
-    It reads up to 128 tokens, and has a tokenizer of about 2,000 tokens.
+    It reads up to 128 tokens, and has a tokenizer of 2,000 tokens.
     """
     import torch
 
@@ -298,22 +304,25 @@ def _pretrained_tokenizer(family: str, special: Mapping[str, str], texts: list[s
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
     known = list(special.values())
-    trainer: Any
-    if family in {"bert", "mpnet"}:
-        tokenizer = Tokenizer(models.WordPiece(unk_token=special["unk_token"]))
-        tokenizer.normalizer = normalizers.BertNormalizer()
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(vocab_size=2000, special_tokens=known, show_progress=False)
+    tokenizer: Any
+    if family in {"bert", "mpnet"}:  # its trainer gives another vocabulary every time
+        normal, words = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        counts = Counter(word for text in texts for word, _ in words.pre_tokenize_str(normal.normalize_str(text)))
+        letters = sorted({letter for word in counts for letter in word})
+        common = sorted(set(counts) - set(letters), key=lambda word: (-counts[word], word))
+        vocabulary = [*known, *letters, *(f"##{letter}" for letter in letters), *common][:2000]
+        tokenizer = Tokenizer(
+            models.WordPiece({token: n for n, token in enumerate(vocabulary)}, unk_token=special["unk_token"])
+        )
+        tokenizer.normalizer, tokenizer.pre_tokenizer = normal, words
     else:
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=2000,
-            special_tokens=known,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
+            vocab_size=2000, special_tokens=known, initial_alphabet=alphabet, show_progress=False
         )
-    tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator(texts, trainer)
     first, last = special["cls_token"], special["sep_token"]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}", special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)]

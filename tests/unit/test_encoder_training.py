@@ -17,6 +17,7 @@ import psutil
 import pytest
 import torch
 from datasets import Dataset
+from transformers import EvalPrediction
 
 import nutgraf
 import nutgraf_training.encoder.fit as fitting
@@ -27,7 +28,9 @@ from nutgraf.windows import windows
 from nutgraf_data.article import Article, Paragraph
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
+from nutgraf_training.chain import calibrate as fit_chains
 from nutgraf_training.encoder import trainer as running
+from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.fit import soft_targets
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.provenance import paragraph_digests, trained_on
@@ -246,6 +249,13 @@ def test_cross_fitting_never_scores_what_was_fitted(
 
     monkeypatch.setattr(fitting, "run_stage", run_stage)
     monkeypatch.setattr(fitting, "windows_logits", logits)
+    folds: list[list[int]] = []
+
+    def calibrate(own: Any, labels: Any, lengths: Any, part: Any, settings: Any) -> Any:
+        folds.append(part.tolist())
+        return fit_chains(own, labels, lengths, part, settings)
+
+    monkeypatch.setattr(fitting, "calibrate", calibrate)
     monkeypatch.setattr(fitting, "_export", lambda *_: (b"", {}))
     recipe = encoder_recipe(fit={"folds": 3, "validation": 0.2})
     found = fitting.fit_encoder(authored[:12], NEWS_ROLES, recipe, tmp_path / "run")
@@ -257,6 +267,12 @@ def test_cross_fitting_never_scores_what_was_fitted(
         assert not seen & fitted[name]
         assert seen | fitted[name] == everything
     assert fitted["training"] < everything
+    work = fitting._Work(authored[:12], NEWS_ROLES, recipe, tmp_path, print)
+    (part,) = folds
+    for index in range(3):  # so the chain that scores an article has not seen it, either
+        members = [number for number in range(12) if part[number] == index]
+        rows = work.rows(members)
+        assert {str(row["input_ids"]) for row in rows} == scored[f"cross-fitting {index + 1} of 3"]
 
 
 def test_a_teacher(
@@ -399,7 +415,7 @@ def test_a_damaged_encoder(
             file.unlink()
         else:
             file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"the (encoder|tokenizer of) .*damaged.* cannot be (read|used): ") as caught:
+    with pytest.raises(DataError, match=r"the (encoder|tokenizer of) .*damaged") as caught:
         train(authored[:4], tmp_path / "m", recipe=encoder_recipe(), encoder=str(folder))
     assert "\n" not in str(caught.value)
 
@@ -735,6 +751,39 @@ def test_the_order_of_windows() -> None:
     assert spread < 0.3 * np.ptp(lengths)  # little is padding
 
 
+def test_an_epoch_has_an_order_of_its_own(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[list[int]] = []
+
+    def spy(self: running._ByLength) -> Any:
+        orders.append(list(order(self)))
+        return iter(orders[-1])
+
+    order = running._ByLength.__iter__
+    monkeypatch.setattr(running._ByLength, "__iter__", spy)
+    recipe = encoder_recipe(fit={"accumulate": 2, "batch_windows": 3})
+    work = fitting._Work(authored[:6], NEWS_ROLES, recipe, tmp_path, print)
+    rows = work.rows(range(6))
+    stage = running.Stage("x", tmp_path / "x", 3.0, 1e-4, 5)
+    running.run_stage(stage, work.fresh, rows, None, work.collator, recipe.fit, print)
+    expected = running._ByLength(rows["length"], 6, 5)
+    for epoch, found in enumerate(orders):
+        expected.epoch = epoch
+        assert found == list(order(expected))
+    assert len(orders) == 3
+
+
+def test_checkpoints_are_found_from_another_folder(
+    pretrained: Pretrained, encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, rows = NutgrafModel.from_encoder(pretrained("bert"), NEWS_ROLES.labels), Dataset.from_dict({"length": [8]})
+    stage = running.Stage("x", Path("m.run"), 1.0, 1e-4, 0)
+    made = running._trainer(stage, model, rows, None, Collator(0), encoder_recipe().fit, print)
+    assert made.args.output_dir == str(tmp_path / "m.run")
+
+
 def test_each_layer_learns_at_its_rate(pretrained: Pretrained, encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
     for family in ("bert", "roberta", "mpnet", "modernbert"):
         settings = encoder_recipe(
@@ -743,7 +792,7 @@ def test_each_layer_learns_at_its_rate(pretrained: Pretrained, encoder_recipe: M
         model = NutgrafModel.from_encoder(pretrained(family), NEWS_ROLES.labels)
         stage = running.Stage("x", tmp_path / family, 1.0, 1e-4, 0)
         rows = Dataset.from_dict({"length": [8, 8]})
-        made = running._trainer(stage, model, rows, None, running.Collator(0), settings, print)
+        made = running._trainer(stage, model, rows, None, Collator(0), settings, print)
         optimizer = made.create_optimizer()
         groups = {
             id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
@@ -775,9 +824,9 @@ def test_the_best_state_is_kept(
     logits = running.windows_logits(model, held, work.collator, recipe.fit)
     labels = np.full(logits.shape[:2], -100)
     for index, row in enumerate(held):
-        batch = running.Collator(0, training=False)([row])["labels"][0]
+        batch = Collator(0, training=False)([row])["labels"][0]
         labels[index, : len(batch)] = batch.numpy()
-    again = running._metrics(running.EvalPrediction(predictions=logits, label_ids=labels))
+    again = running._metrics(EvalPrediction(predictions=logits, label_ids=labels))
     assert again["macro_f1"] == pytest.approx(max(told), abs=1e-3)
     assert (tmp_path / "x" / "done").is_file()
     assert not checkpoints(tmp_path)

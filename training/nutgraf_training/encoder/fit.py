@@ -14,6 +14,7 @@ import numpy as np
 from datasets import Dataset
 from datasets import disable_progress_bars as quiet_datasets
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from transformers import AutoTokenizer
 from transformers import logging as transformers_logging
 
@@ -40,6 +41,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _RUN = "run.json"
+#: What transformers raises where files are missing, malformed or do not fit each other.
+_DAMAGED = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 #: On how many articles the exported graph is held against the model that it was exported from.
 _COMPARED = 100
 
@@ -182,7 +185,7 @@ class _Work:
                 hint="set it lower in a copy of the recipe, and headline, lead, context and paragraph with it",
             )
         known, size = model.config.encoder.vocab_size, self.tokenizer.get_vocab_size()
-        if size > known:
+        if not known / 2 <= size <= known:  # without files transformers makes one of the special tokens alone
             raise DataError(
                 f"the tokenizer of {name} has {size:,} tokens, and its encoder {known:,}",
                 hint="take the tokenizer that the encoder was trained with",
@@ -193,7 +196,7 @@ class _Work:
         encoder, fit = self.recipe.encoder, self.recipe.fit
         try:
             return NutgrafModel.from_encoder(encoder.name, self.labels, dropout=fit.dropout, revision=encoder.revision)
-        except (OSError, ValueError) as error:
+        except _DAMAGED as error:
             raise _unreadable(self.recipe, error) from None
 
     def cut(self, encoded: Sequence[Encoded], targets: Sequence[NDArray[np.float32]]) -> Dataset:
@@ -320,7 +323,7 @@ def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
         wrapped = AutoTokenizer.from_pretrained(
             recipe.encoder.name, revision=recipe.encoder.revision, trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
+    except _DAMAGED as error:
         raise _unreadable(recipe, error) from None
     tokenizer = getattr(wrapped, "backend_tokenizer", None)
     if tokenizer is None or len(tokenizer.encode("").ids) < 2:
@@ -334,8 +337,9 @@ def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
 
 
 def _unreadable(recipe: EncoderRecipe, error: Exception) -> DataError:
+    first = (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")
     return DataError(
-        f"the encoder {recipe.encoder.name!r} cannot be read: {(str(error).strip() or repr(error)).splitlines()[0]}",
+        f"the encoder {recipe.encoder.name!r} cannot be read: {first}",
         hint="encoder.name is the name of one on the hub, or a folder that save_pretrained wrote; "
         "--encoder names another",
     )

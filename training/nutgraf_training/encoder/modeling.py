@@ -14,7 +14,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from nutgraf.windows import POSITIONS
 from nutgraf_training.encoder.attention import use_fused_attention
 
-__all__ = ["NutgrafConfig", "NutgrafModel"]
+__all__ = ["NutgrafConfig", "NutgrafModel", "SharedDropout"]
 
 _IGNORED = -100  # the label of a place where no paragraph is
 
@@ -67,12 +67,11 @@ class NutgrafModel(PreTrainedModel):
         if config.encoder is None:
             raise ValueError("the configuration has no encoder; NutgrafModel.from_encoder makes a model from one")
         width = config.encoder.hidden_size
-        self.encoder = _without_pooler(AutoModel.from_config(config.encoder))
+        self.encoder = _prepared(AutoModel.from_config(config.encoder))
         self.positions = nn.Embedding(config.positions, width)
         self.dropout = nn.Dropout(config.head_dropout)
         self.dense = nn.Linear(width, width)
         self.classifier = nn.Linear(width, config.num_labels)
-        use_fused_attention(self.encoder)
         self.post_init()
 
     @classmethod
@@ -113,14 +112,13 @@ class NutgrafModel(PreTrainedModel):
             label2id={label: index for index, label in enumerate(labels)},
         )
         model = cls(own)
-        model.encoder = _without_pooler(
+        model.encoder = _prepared(
             AutoModel.from_pretrained(
                 name, config=config, revision=revision, dtype=torch.float32, trust_remote_code=False
             )
         )
         for each in (own.encoder, model.encoder.config):
             each._name_or_path = ""  # it may be a path, which says nothing elsewhere
-        use_fused_attention(model.encoder)
         return model
 
     @classmethod
@@ -189,6 +187,38 @@ class NutgrafModel(PreTrainedModel):
             loss = -(targets * log).sum(dim=-1)
         count = torch.as_tensor(known.sum() if num_items_in_batch is None else num_items_in_batch)
         return TokenClassifierOutput(loss=(loss * known).sum() / count.clamp(min=1), logits=logits)
+
+
+class SharedDropout(nn.Module):
+    """Dropout that hides the same features of all tokens of a sequence (Gal and Ghahramani, 2016, arXiv:1512.05287).
+
+    Drawing a number for every feature of every token takes a processor a third of the time of training.
+
+    Args:
+        p: the share of features that is hidden.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``(batch, tokens, hidden)`` to the same."""
+        if not self.training or not self.p:
+            return hidden
+        shape = (hidden.shape[0], *(1 for _ in hidden.shape[1:-1]), hidden.shape[-1])
+        kept = torch.empty(shape, dtype=hidden.dtype, device=hidden.device).bernoulli_(1.0 - self.p)
+        return hidden * (kept / (1.0 - self.p))
+
+
+def _prepared(encoder: PreTrainedModel) -> PreTrainedModel:
+    """An encoder with cheap dropout and fused attention."""
+    for module in list(encoder.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Dropout) and child.p > 0.0:
+                setattr(module, name, SharedDropout(child.p))
+    use_fused_attention(encoder)
+    return _without_pooler(encoder)
 
 
 def _without_pooler(encoder: PreTrainedModel) -> PreTrainedModel:
