@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel
 
 from nutgraf_training.encoder.attention import use_fused_attention
-from nutgraf_training.encoder.modeling import NutgrafConfig, NutgrafModel
+from nutgraf_training.encoder.modeling import NutgrafConfig, NutgrafModel, SharedDropout
 
 LABELS = ("report", "statement", "background")
 FAMILIES = ("bert", "roberta", "mpnet", "modernbert")
@@ -103,8 +103,11 @@ def test_dropout(pretrained: Pretrained, family: str) -> None:
     """Attention has none, so that fused kernels serve; everything else has what was asked for."""
     model = make_model(pretrained, family, dropout=0.25)
     inputs = make_batch(model).inputs()
-    chances = {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
+    kinds = (torch.nn.Dropout, SharedDropout)
+    chances = {name: module.p for name, module in model.named_modules() if isinstance(module, kinds)}
     assert {p for name, p in chances.items() if "attn" not in name and "self" not in name} == {0.25}
+    assert any(isinstance(module, SharedDropout) for module in model.encoder.modules())
+    assert not any(isinstance(module, torch.nn.Dropout) and module.p for module in model.encoder.modules())
     attention = ("attention_probs_dropout_prob", "attention_dropout")
     assert [getattr(model.config.encoder, key) for key in attention if hasattr(model.config.encoder, key)] == [0.0]
     assert torch.equal(model(**inputs).logits, model(**inputs).logits)
@@ -112,6 +115,21 @@ def test_dropout(pretrained: Pretrained, family: str) -> None:
     assert not torch.equal(model(**inputs).logits, model(**inputs).logits)
     none = make_model(pretrained, family, dropout=0.0).train()
     assert torch.equal(none(**inputs).logits, none(**inputs).logits)
+
+
+def test_dropout_is_shared_by_the_tokens_of_a_sequence() -> None:
+    torch.manual_seed(0)
+    dropout, hidden = SharedDropout(0.25), torch.randn(40, 7, 64)
+    assert torch.equal(dropout.eval()(hidden), hidden)
+    found = dropout.train()(hidden)
+    kept = found != 0
+    assert torch.equal(kept, kept[:, :1].expand_as(kept))
+    torch.testing.assert_close(found[kept], hidden[kept] / 0.75)  # as much as before, on average
+    assert kept.float().mean().item() == pytest.approx(0.75, abs=0.03)
+    assert not torch.equal(kept[0], kept[1])
+    assert not torch.equal(dropout(hidden) != 0, kept)
+    assert torch.equal(SharedDropout(0.0).train()(hidden), hidden)
+    assert dropout(hidden.bfloat16()).dtype == torch.bfloat16
 
 
 def test_a_paragraph_is_the_mean_of_its_tokens(pretrained: Pretrained) -> None:

@@ -7,7 +7,7 @@ import json
 import shutil
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -226,53 +226,75 @@ def test_cross_fitting(authored: list[Article], encoder_recipe: MakeRecipe, tmp_
     assert not (tmp_path / "m.run").exists()
 
 
-def test_cross_fitting_never_scores_what_was_fitted(
-    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With articles held out to choose the best state, too: those are the last model's alone."""
-    fitted: dict[str, set[str]] = {}
-    scored: dict[str, set[str]] = {}
-    current = ""
+@dataclass
+class Spy:
+    """What a fit whose models learn nothing was asked to do: windows of each stage, and the fold of each article."""
+
+    fitted: dict[str, set[str]] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    scored: dict[str, set[str]] = field(default_factory=dict)
+    part: list[int] = field(default_factory=list)
+
+
+@pytest.fixture
+def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
+    found = Spy()
 
     def run_stage(stage: Any, start: Any, rows: Dataset, held: Dataset | None, *_: Any) -> NutgrafModel:
-        nonlocal current
-        current = stage.name
-        fitted[current] = {str(row["input_ids"]) for row in rows}
+        found.fitted[stage.name] = {str(row["input_ids"]) for row in rows}
         if held is not None:
-            assert not fitted[current] & {str(row["input_ids"]) for row in held}
+            found.held = {str(row["input_ids"]) for row in held}
         model: NutgrafModel = start()
         return model
 
     def logits(model: Any, rows: Dataset, *_: Any) -> Any:
-        scored[current] = {str(row["input_ids"]) for row in rows}
+        found.scored[list(found.fitted)[-1]] = {str(row["input_ids"]) for row in rows}
         return np.zeros((len(rows), max(map(len, rows["starts"])), 7), dtype=np.float32)
+
+    def calibrate(own: Any, labels: Any, lengths: Any, part: Any, settings: Any) -> Any:
+        found.part = part.tolist()
+        return fit_chains(own, labels, lengths, part, settings)
 
     monkeypatch.setattr(fitting, "run_stage", run_stage)
     monkeypatch.setattr(fitting, "windows_logits", logits)
-    folds: list[list[int]] = []
-
-    def calibrate(own: Any, labels: Any, lengths: Any, part: Any, settings: Any) -> Any:
-        folds.append(part.tolist())
-        return fit_chains(own, labels, lengths, part, settings)
-
     monkeypatch.setattr(fitting, "calibrate", calibrate)
     monkeypatch.setattr(fitting, "_export", lambda *_: (b"", {}))
+    return found
+
+
+def test_cross_fitting_never_scores_what_was_fitted(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, spy: Spy
+) -> None:
+    """With articles held out to choose the best state, too: those are the last model's alone."""
     recipe = encoder_recipe(fit={"folds": 3, "validation": 0.2})
     found = fitting.fit_encoder(authored[:12], NEWS_ROLES, recipe, tmp_path / "run")
     assert found is not None
     assert found.scored.tolist() == list(range(12))
-    assert list(fitted) == [f"cross-fitting {n} of 3" for n in (1, 2, 3)] + ["training"]
-    everything = set().union(*scored.values())
-    for name, seen in scored.items():
-        assert not seen & fitted[name]
-        assert seen | fitted[name] == everything
-    assert fitted["training"] < everything
+    assert list(spy.fitted) == [f"cross-fitting {n} of 3" for n in (1, 2, 3)] + ["training"]
+    everything = set().union(*spy.scored.values())
+    for name, seen in spy.scored.items():
+        assert not seen & spy.fitted[name]
+        assert seen | spy.fitted[name] == everything
+    assert spy.held
+    assert spy.fitted["training"] == everything - spy.held
     work = fitting._Work(authored[:12], NEWS_ROLES, recipe, tmp_path, print)
-    (part,) = folds
     for index in range(3):  # so the chain that scores an article has not seen it, either
-        members = [number for number in range(12) if part[number] == index]
-        rows = work.rows(members)
-        assert {str(row["input_ids"]) for row in rows} == scored[f"cross-fitting {index + 1} of 3"]
+        rows = work.rows([number for number in range(12) if spy.part[number] == index])
+        assert {str(row["input_ids"]) for row in rows} == spy.scored[f"cross-fitting {index + 1} of 3"]
+
+
+def test_calibration_on_what_chose_the_best_state(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, spy: Spy
+) -> None:
+    """Its own figures are of chains that have not seen the article."""
+    found = fitting.fit_encoder(authored[:24], NEWS_ROLES, encoder_recipe(fit={"validation": 0.34}), tmp_path / "run")
+    assert found is not None
+    assert list(spy.fitted) == ["training"]
+    assert spy.scored["training"] == spy.held
+    assert not spy.held & spy.fitted["training"]
+    assert len(found.scored) == len(spy.part) >= 5
+    assert set(spy.part) == {0, 1, 2, 3, 4}
+    assert len(found.scores) == sum(len(authored[number].paragraphs) for number in found.scored)
 
 
 def test_a_teacher(
@@ -811,25 +833,51 @@ def test_each_layer_learns_at_its_rate(pretrained: Pretrained, encoder_recipe: M
 
 
 def test_the_best_state_is_kept(
-    authored: list[Article], encoder_recipe: MakeRecipe, pretrained: Pretrained, tmp_path: Path
+    authored: list[Article],
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not the last one, where the last one is worse."""
-    recipe = encoder_recipe(fit={"epochs": 3.0})
-    work = fitting._Work(authored[:12], NEWS_ROLES, recipe, tmp_path, lambda _: None)
+    """Here the second of six, as the scores have it."""
+    saved: dict[str, dict[str, Any]] = {}
+    scores = iter([0.1, 0.9, 0.3, 0.4, 0.5, 0.6])
+
+    def save(self: NutgrafModel, folder: Any, **options: Any) -> None:
+        saved[Path(folder).name] = {name: value.clone() for name, value in self.state_dict().items()}
+        save_pretrained(self, folder, **options)
+
+    save_pretrained = NutgrafModel.save_pretrained
+    monkeypatch.setattr(NutgrafModel, "save_pretrained", save)
+    monkeypatch.setattr(running, "_metrics", lambda found: {"macro_f1": next(scores), "accuracy": 0.5})
+    recipe = encoder_recipe(fit={"batch_windows": 4})
+    work = fitting._Work(authored[:12], NEWS_ROLES, recipe, tmp_path, print)
     rows, held = work.rows(range(9)), work.rows(range(9, 12))
-    said = Interrupt()
-    stage = running.Stage("x", tmp_path / "x", 3.0, 1e-2, 0)
-    model = running.run_stage(stage, work.fresh, rows, held, work.collator, recipe.fit, said)
-    told = [float(line.split("macro-F1 ")[1].split(",")[0]) for line in said.lines]
-    logits = running.windows_logits(model, held, work.collator, recipe.fit)
-    labels = np.full(logits.shape[:2], -100)
-    for index, row in enumerate(held):
-        batch = Collator(0, training=False)([row])["labels"][0]
-        labels[index, : len(batch)] = batch.numpy()
-    again = running._metrics(EvalPrediction(predictions=logits, label_ids=labels))
-    assert again["macro_f1"] == pytest.approx(max(told), abs=1e-3)
-    assert (tmp_path / "x" / "done").is_file()
-    assert not checkpoints(tmp_path)
+    stage = running.Stage("x", tmp_path / "x", 2.8, 3e-3, 0)
+    model = running.run_stage(stage, work.fresh, rows, held, work.collator, recipe.fit, print)
+    assert not list(scores)
+    *states, last = saved
+    assert last == "model"
+    assert len(states) == 6
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, saved[states[1]][name])
+        assert torch.equal(value, saved["model"][name])
+    assert any(not torch.equal(value, saved[states[-1]][name]) for name, value in model.state_dict().items())
     assert {path.name for path in (tmp_path / "x").iterdir()} == {"done", "model"}
-    same = running.read_result(tmp_path / "x")
-    np.testing.assert_array_equal(running.windows_logits(same, held, work.collator, recipe.fit), logits)
+
+    logits = running.windows_logits(model, held, work.collator, recipe.fit)
+    again = running.windows_logits(running.read_result(tmp_path / "x"), held, work.collator, recipe.fit)
+    np.testing.assert_array_equal(again, logits)
+    for row, found in zip(held, logits, strict=True):
+        batch = Collator(0, training=False)([row])
+        with torch.inference_mode():
+            alone = model(**{name: batch[name] for name in ("input_ids", "attention_mask", "segments", "positions")})
+        np.testing.assert_allclose(found[: len(row["starts"])], alone.logits[0].numpy(), atol=1e-5)
+
+
+def test_scores_while_training() -> None:
+    predictions = np.zeros((2, 3, 3))
+    predictions[0, 0, 1] = predictions[0, 1, 2] = predictions[1, 0, 1] = predictions[1, 1, 0] = 1.0
+    labels = np.array([[1, 1, -100], [1, 0, -100]])
+    found = running._metrics(EvalPrediction(predictions=predictions, label_ids=labels))
+    assert found["accuracy"] == 0.75
+    assert found["macro_f1"] == pytest.approx((1.0 + 0.8) / 2)  # of the labels that occur

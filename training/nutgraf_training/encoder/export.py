@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nutgraf.encoder import INPUTS, OUTPUT
+from nutgraf.graph import check_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
 
 __all__ = ["export_graph"]
@@ -126,6 +127,7 @@ def _plain(file: Path) -> bytes:
     del model.metadata_props[:]
     model.graph.doc_string = model.doc_string = ""
     content: bytes = model.SerializeToString(deterministic=True)
+    check_graph(content)  # what is not read back is better not written
     return content
 
 
