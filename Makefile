@@ -1,11 +1,16 @@
 # make demo   sets up, annotates the article in seeds/, trains on the shipped corpus and evaluates on held-out articles
 # make test   sets up and runs linters, the type checker and every test
-# make model  trains the model that ships (needs the joined corpora: see data/corpus/DATASHEET.md)
+# make model  trains the models that ship, make teacher the one that teaches the default first (both need the joined corpora:
+#             see data/corpus/DATASHEET.md; and articles without labels in $(CORPORA)/unlabelled.jsonl)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORPORA ?= corpora
-.PHONY: demo test model clean
+TEACHER ?= teacher
+ENCODERS ?= sentence-transformers
+LABELLED = authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl) \
+  $(foreach n,newswire world,--dev $(CORPORA)/$(n)-dev.jsonl)
+.PHONY: demo test teacher model clean
 
 demo: $(VENV)/.train
 	@echo && echo "1. The article in seeds/, by the model that ships:" && echo
@@ -30,10 +35,14 @@ test: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2
 
-model: $(VENV)/.train
-	$(BIN)/nutgraf train authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl) \
-	  --dev $(CORPORA)/newswire-dev.jsonl --dev $(CORPORA)/world-dev.jsonl \
-	  --about training/cards/linear.md --force --out model/nutgraf/models/linear
+teacher: $(VENV)/.encoder
+	$(BIN)/nutgraf train $(LABELLED) --recipe encoder-base --encoder $(ENCODERS)/all-mpnet-base-v2 --out $(TEACHER)
+
+model: $(VENV)/.encoder
+	$(BIN)/nutgraf train $(LABELLED) --about training/cards/linear.md --force --out model/nutgraf/models/linear
+	$(BIN)/nutgraf train $(LABELLED) --recipe distil --encoder $(ENCODERS)/all-MiniLM-L6-v2 \
+	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl \
+	  --about training/cards/encoder.md --force --out model/nutgraf/models/encoder
 
 # The constraints keep everyone on the versions that were tested.
 $(VENV)/.%: pyproject.toml constraints.txt

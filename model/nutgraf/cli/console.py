@@ -102,7 +102,12 @@ def _drop_output() -> None:
 
 
 def say(message: str) -> None:
-    """Prints a line to standard error, control characters made visible, and without the middle of a very long one."""
+    """Prints a line to standard error, control characters made visible, and without the middle of a very long one.
+
+    Of the processes that torchrun starts, only the first one speaks, but for errors.
+    """
+    if os.environ.get("RANK", "0") != "0" and not message.startswith("error"):
+        return
     if len(message) > _LONGEST:
         message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
     print(visible(message), file=sys.stderr, flush=True)
