@@ -321,7 +321,7 @@ def test_a_teacher(
     assert found.manifest["training_data"]["articles"] == 15
     assert {d for article in [*authored[20:35], *unseen] for d in paragraph_digests(article)} == trained_on(found)
     told = list(dict.fromkeys(line.split(":")[0] for line in said.lines))
-    assert told[:3] == ["asking 1 teacher(s) about 20 articles", "distilling", "training"]
+    assert told[:3] == ["asking the teacher about articles 1 to 20 of 20", "distilling", "training"]
     assert nutgraf.load(tmp_path / "m").predict(unseen[0]).segments
 
 

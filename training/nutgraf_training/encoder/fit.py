@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from nutgraf_training.chain import calibrate
 from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, make_dataset, read_back
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
-from nutgraf_training.encoder.trainer import DONE, Stage, is_main, read_result, run_stage, wait_for, windows_logits
+from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, wait_for, windows_logits
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
 
@@ -43,6 +42,8 @@ Ints = NDArray[np.int64]
 _RUN = "run.json"
 #: What transformers raises where files are missing, malformed or do not fit each other.
 _DAMAGED = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+#: How many articles a teacher is asked about before its answers are saved.
+_ASKED = 500
 #: On how many articles the exported graph is held against the model that it was exported from.
 _COMPARED = 100
 
@@ -229,16 +230,20 @@ class _Work:
     ) -> Callable[[], NutgrafModel]:
         """Learns the teachers' scores, and says where to begin fine-tuning."""
         settings = self.recipe.distil
-        place = self.run / "soft"
-        if is_main() and not (place / DONE).is_file():
-            shutil.rmtree(place, ignore_errors=True)
-            self.say(f"asking {len(teachers)} teacher(s) about {len(unlabelled):,} articles")
-            targets = soft_targets(teachers, unlabelled, settings.temperature)
-            self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets).save_to_disk(place)
-            (place / DONE).touch()
-        wait_for(place / DONE)
+        targets: list[NDArray[np.float32]] = []
+        for begin in range(0, len(unlabelled), _ASKED):
+            part = unlabelled[begin : begin + _ASKED]
+            file = self.run / "soft" / f"{begin:08}.npy"
+            if is_main() and not file.is_file():
+                self.say(
+                    f"asking the teacher about articles {begin + 1:,} to {begin + len(part):,} of {len(unlabelled):,}"
+                )
+                _save(file, np.concatenate(soft_targets(teachers, part, settings.temperature)))
+            wait_for(file)
+            ends = np.cumsum([len(article.paragraphs) for article in part])
+            targets += np.split(np.load(file).astype(np.float32), ends[:-1])
         stage = Stage("distilling", self.run / "distil", settings.epochs, settings.learning_rate, self.recipe.seed)
-        rows = Dataset.load_from_disk(place)
+        rows = self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets)
         chosen_on = self.rows(held) if len(held) else None
         run_stage(stage, self.fresh, rows, chosen_on, self.collator, self.recipe.fit, self.say)
         return lambda: read_result(stage.folder)
@@ -254,6 +259,14 @@ class _Work:
             )
         found = read_back(rows, logits, [len(self.encoded[i].paragraphs) for i in members])
         return {int(member): own for member, own in zip(members, found, strict=True)}
+
+
+def _save(file: Path, array: NDArray[np.float32]) -> None:
+    """All of it or nothing, in half precision."""
+    file.parent.mkdir(exist_ok=True)
+    with file.with_suffix(".part").open("wb") as stream:
+        np.save(stream, array.astype(np.float16))
+    file.with_suffix(".part").rename(file)
 
 
 def soft_targets(

@@ -35,6 +35,8 @@ __all__ = ["DONE", "Stage", "is_main", "memory_needed", "read_result", "run_stag
 
 #: How often a run is evaluated and saved, per epoch.
 _SAVES_AN_EPOCH = 2
+#: How many steps an interruption costs at most.
+_UNSAVED = 400
 #: The file that says that a stage is finished.
 DONE = "done"
 
@@ -272,7 +274,7 @@ def _trainer(
 ) -> Trainer:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     a_step = settings.batch_windows * settings.accumulate * processes
-    every = max(1, math.ceil(len(rows) / a_step) // _SAVES_AN_EPOCH)
+    every = min(max(1, math.ceil(len(rows) / a_step) // _SAVES_AN_EPOCH), _UNSAVED)
     cuda = torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(stage.folder.absolute()),  # the best checkpoint is found from another working folder, too
