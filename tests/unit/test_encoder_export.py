@@ -160,9 +160,9 @@ def test_int8_that_changes_labels_is_not_written(
 ) -> None:
     """Stands in for int8: a classifier that gives another label to some paragraphs."""
     other = onnx.load_from_string(exported.graphs["fp32"])
-    (bias,) = (tensor for tensor in other.graph.initializer if tensor.name.endswith("classifier.bias"))
-    changed = onnx.numpy_helper.to_array(bias) + np.eye(7, dtype=np.float32)[0] / 2
-    bias.CopyFrom(onnx.numpy_helper.from_array(changed, bias.name))
+    (weight,) = (tensor for tensor in other.graph.initializer if tensor.name.endswith("classifier.inner.weight"))
+    changed = onnx.numpy_helper.to_array(weight) * np.array([[0.5], *[[1.0]] * 6], dtype=np.float32)
+    weight.CopyFrom(onnx.numpy_helper.from_array(changed, weight.name))
     graphs = {"fp32": exported.graphs["fp32"], "int8": other.SerializeToString()}
     monkeypatch.setattr(fitting, "export_graph", lambda model, *, precision, tokens: graphs[precision])
     tokenizer = Tokenizer.from_file(str(pretrained("bert") / "tokenizer.json"))

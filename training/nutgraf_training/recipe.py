@@ -89,6 +89,7 @@ class EncoderFitSettings:
     smoothing: float = 0.02
     validation: float = 0.1
     folds: int = 0
+    simulate_int8: bool = False
     precision: str = "auto"
 
     def __post_init__(self) -> None:

@@ -81,10 +81,24 @@ class _OneWindow(nn.Module):
     def __init__(self, model: NutgrafModel) -> None:
         super().__init__()
         self.model = model
+        # Of rank two, so that they are exported as Gemm, which stays in fp32: they are small, and decide.
+        model.dense, model.classifier = _Flat(model.dense), _Flat(model.classifier)
 
     def forward(self, input_ids: Tensor, segments: Tensor, positions: Tensor) -> Tensor:
         logits: Tensor = self.model(input_ids=input_ids, segments=segments, positions=positions).logits
         return logits
+
+
+class _Flat(nn.Module):
+    """A linear layer over all rows of a batch at once."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        flat: Tensor = self.inner(hidden.reshape(-1, hidden.shape[-1]))
+        return flat.reshape(hidden.shape[0], -1, flat.shape[-1])
 
 
 class _SmallEmbedding(nn.Module):

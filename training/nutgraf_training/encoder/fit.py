@@ -30,6 +30,7 @@ from nutgraf_training.chain import calibrate
 from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, make_dataset, read_back
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.quantise import simulate_int8
 from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, wait_for, windows_logits
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
@@ -223,7 +224,14 @@ class _Work:
             raise DataError("none of the articles to train on has a label", hint="expected labels in more articles")
         stage = Stage(name, self.run / folder, fit.epochs, fit.learning_rate, self.recipe.seed)
         chosen_on = self.rows(held) if held is not None and len(held) else None
-        return run_stage(stage, start, self.rows(members), chosen_on, self.collator, fit, self.say)
+
+        def begin() -> NutgrafModel:
+            model = start()
+            if fit.simulate_int8:
+                simulate_int8(model.encoder)
+            return model
+
+        return run_stage(stage, begin, self.rows(members), chosen_on, self.collator, fit, self.say)
 
     def distil(
         self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], held: Ints
