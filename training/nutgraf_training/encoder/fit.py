@@ -24,7 +24,6 @@ from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.files import write_text_atomically
 from nutgraf_data.labels import LabelSet
-from nutgraf_data.splits import corpus_fingerprint
 from nutgraf_data.splits import folds as make_folds
 from nutgraf_training.chain import calibrate
 from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, make_dataset, read_back
@@ -375,14 +374,12 @@ def _claim(
     unlabelled: Sequence[Article],
 ) -> None:
     """Makes the run folder, or finds that it is the same run's."""
-    labels = "\n".join(f"{p.label}\t{p.alt}" for article in articles for p in article.paragraphs)
     record = {
         "recipe": hashlib.sha256(recipe.to_toml()).hexdigest(),
-        "articles": corpus_fingerprint(articles),
-        "labels": hashlib.sha256(labels.encode()).hexdigest(),
+        "articles": _digest(articles),
         "label_set": list(label_set.labels),
         "teachers": [teacher.fingerprint for teacher in teachers],
-        "unlabelled": corpus_fingerprint(unlabelled) if unlabelled else "",
+        "unlabelled": _digest(unlabelled),
     }
     file = run / _RUN
     if not is_main():
@@ -401,3 +398,12 @@ def _claim(
             raise DataError(f"{run} holds the checkpoints of another run (other {', '.join(changed)})", hint=hint)
     run.mkdir(parents=True, exist_ok=True)
     write_text_atomically(file, json.dumps(record, indent=1) + "\n")
+
+
+def _digest(articles: Sequence[Article]) -> str:
+    """Of all that is read of articles, in their order, which a teacher's saved answers go by."""
+    whole = hashlib.sha256()
+    for article in articles:
+        record = [article.id, article.headline, *([p.text, p.label, p.alt] for p in article.paragraphs)]
+        whole.update(json.dumps(record).encode() + b"\n")
+    return whole.hexdigest()
