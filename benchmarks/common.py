@@ -73,11 +73,6 @@ def load(folder: Path, *names: str) -> list[Article]:
     return [article for path in paths for article in read_articles(path)]
 
 
-def texts(articles: Sequence[Article]) -> list[str]:
-    """Every paragraph of every article."""
-    return [paragraph.text for article in articles for paragraph in article.paragraphs]
-
-
 def labels(articles: Sequence[Article]) -> NDArray[np.int64]:
     """Their labels as numbers of ``NEWS_ROLES``."""
     return np.concatenate(gold_numbers(articles, NEWS_ROLES))

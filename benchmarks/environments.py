@@ -46,7 +46,7 @@ PEERS = {
         "sentence_transformers_logistic",
         (TORCH, "sentence-transformers", "scikit-learn"),
     ),
-    "setfit": Peer("SetFit, MiniLM", "setfit_trainer", (TORCH, "setfit", "transformers<5")),
+    "setfit": Peer("SetFit, MiniLM", "setfit_trainer", (TORCH, "setfit")),
     "spacy": Peer("spaCy textcat", "spacy_textcat", ("spacy",)),
     "transformers": Peer("Hugging Face sequence classification, MiniLM", "transformers_classifier"),
 }

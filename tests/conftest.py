@@ -39,6 +39,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 WriteEncoder = Callable[..., Path]
+Edit = Callable[[Any], object]
 Pretrained = Callable[[str], Path]
 MakeRecipe = Callable[..., EncoderRecipe]
 
@@ -117,6 +118,20 @@ def encoder_files(tiny_corpus: list[Article]) -> dict[str, bytes]:
         GRAPH: _small_graph(len(tokens)),
         CHAIN: _small_chain(),
     }
+
+
+@pytest.fixture(scope="session")
+def edited(encoder_files: dict[str, bytes]) -> Callable[[Edit], bytes]:
+    """The graph of the encoder made by hand, changed: ``edited(lambda model: …)``."""
+    import onnx
+
+    def edit(change: Edit) -> bytes:
+        model = onnx.load_from_string(encoder_files[GRAPH])
+        change(model)
+        content: bytes = model.SerializeToString()
+        return content
+
+    return edit
 
 
 @pytest.fixture(scope="session")

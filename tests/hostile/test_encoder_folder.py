@@ -27,15 +27,13 @@ from nutgraf_data.errors import ModelError
 from nutgraf_data.labels import NEWS_ROLES
 
 if TYPE_CHECKING:
-    from tests.conftest import WriteEncoder
+    from tests.conftest import Edit, WriteEncoder
     from tests.hostile.conftest import Runner
 
 SETTINGS = "settings.toml"
 ARTICLE = Article.from_paragraphs(
     ["Fire broke out at the port on Monday.", "a" * 40 + "b", "x ß 🙂 \0"], headline="Fire at the port"
 )
-
-Edit = Callable[[Any], object]
 
 
 def refusal(folder: Path, *, run: bool = False) -> str:
@@ -64,19 +62,6 @@ def refused(write_encoder: WriteEncoder, tmp_path: Path) -> Callable[..., str]:
 
 
 # Graphs
-
-
-@pytest.fixture
-def edited(encoder_files: dict[str, bytes]) -> Callable[[Edit], bytes]:
-    """The graph of the small model, changed."""
-
-    def edit(change: Edit) -> bytes:
-        model = onnx.load_from_string(encoder_files[GRAPH])
-        change(model)
-        content: bytes = model.SerializeToString()
-        return content
-
-    return edit
 
 
 def elsewhere(location: str, **fields: int) -> Edit:

@@ -30,12 +30,10 @@ from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES
 
 if TYPE_CHECKING:
-    from tests.conftest import WriteEncoder
+    from tests.conftest import Edit, WriteEncoder
 
 SETTINGS = "settings.toml"
 TEXTS = ["Fire broke out at the port on Monday.", "“Nobody was hurt,” the mayor said.", "It opened in 1907."]
-
-Edit = Callable[[Any], object]
 
 
 @pytest.fixture
@@ -48,19 +46,6 @@ def fresh(tiny_encoder: Path) -> Callable[[], EncoderTagger]:
         return tagger
 
     return make
-
-
-@pytest.fixture(scope="session")
-def edited(encoder_files: dict[str, bytes]) -> Callable[[Edit], bytes]:
-    """The graph, changed: ``edited(lambda model: …)``."""
-
-    def edit(change: Edit) -> bytes:
-        model = onnx.load_from_string(encoder_files[GRAPH])
-        change(model)
-        content: bytes = model.SerializeToString()
-        return content
-
-    return edit
 
 
 def scores(tagger: EncoderTagger, articles: Sequence[Article]) -> list[list[list[float]]]:

@@ -23,7 +23,6 @@ from nutgraf.graph import check_graph
 from nutgraf.windows import Window, encode, windows
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
-from nutgraf_training.encoder.dataset import hard_targets, make_dataset
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.recipe import EncoderRecipe
@@ -166,24 +165,23 @@ def test_int8_that_changes_labels_is_not_written(
     graphs = {"fp32": exported.graphs["fp32"], "int8": other.SerializeToString()}
     monkeypatch.setattr(fitting, "export_graph", lambda model, *, precision, tokens: graphs[precision])
     tokenizer = Tokenizer.from_file(str(pretrained("bert") / "tokenizer.json"))
-    rows = make_dataset(
-        encode(authored[:6], tokenizer, exported.settings),
-        hard_targets(authored[:6], NEWS_ROLES),
-        exported.settings,
-        *exported.special,
-    )
+    compared = [
+        window
+        for article in encode(authored[:6], tokenizer, exported.settings)
+        for window in windows(article, exported.settings, *exported.special)
+    ]
     lines: list[str] = []
 
     def export(precision: str, agreement: float) -> tuple[bytes, dict[str, Any]]:
         lines.clear()
         recipe = encoder_recipe(export={"precision": precision, "agreement": agreement})
-        return fitting._export(exported.model, rows, recipe, lines.append)
+        return fitting._export(exported.model, compared, recipe, lines.append)
 
     content, record = export("int8", 1.0)
     share = record["int8_agrees_with_fp32"]
     assert 0.5 < share < 1.0
-    compared = sum(len(article.paragraphs) for article in authored[:6])
-    assert record == {"precision": "fp32", "int8_agrees_with_fp32": share, "paragraphs_compared": compared}
+    paragraphs = sum(len(article.paragraphs) for article in authored[:6])
+    assert record == {"precision": "fp32", "int8_agrees_with_fp32": share, "paragraphs_compared": paragraphs}
     assert content == graphs["fp32"]
     assert lines[0] == "exporting"
     assert re.fullmatch(

@@ -29,10 +29,12 @@ from nutgraf_data.article import Article, Paragraph
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_training.chain import calibrate as fit_chains
+from nutgraf_training.encoder import device
 from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.fit import soft_targets
 from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.provenance import paragraph_digests, trained_on
 from nutgraf_training.recipe import EncoderRecipe, Recipe
 from nutgraf_training.train import TrainResult, train
@@ -485,7 +487,7 @@ def test_the_memory_that_training_needs(pretrained: Pretrained, encoder_recipe: 
         for size in (8, 64):
             for tokens in (128, 512):
                 settings = encoder_recipe(family, fit={"batch_windows": size}).fit
-                needed[family, size, tokens] = running.memory_needed(model, tokens, settings)
+                needed[family, size, tokens] = device.memory_needed(model, tokens, settings)
     for (family, size, tokens), value in needed.items():
         assert value <= needed[family, 64, tokens]
         assert value <= needed[family, size, 512]
@@ -724,7 +726,7 @@ def test_a_half_written_checkpoint_is_passed_over(
 ) -> None:
     shutil.copytree(interrupted, tmp_path / "m.run")
     older, newer = checkpoints(tmp_path / "m.run")
-    assert running._last_checkpoint(tmp_path / "m.run" / "final") == newer
+    assert last_checkpoint(tmp_path / "m.run" / "final", remove=True) == newer
     damaged = newer / file
     if kept is None:
         damaged.unlink()
@@ -732,17 +734,17 @@ def test_a_half_written_checkpoint_is_passed_over(
         damaged.write_bytes(damaged.read_bytes()[: int(kept * damaged.stat().st_size)])
     if file == "rng_state.pth" and kept is None:  # a run with another number of processes has others
         return
-    assert running._last_checkpoint(tmp_path / "m.run" / "final") == older
+    assert last_checkpoint(tmp_path / "m.run" / "final", remove=True) == older
     assert not newer.exists()
 
 
 def test_no_checkpoint(tmp_path: Path) -> None:
-    assert running._last_checkpoint(tmp_path) is None
-    assert running._last_checkpoint(tmp_path / "none") is None
+    assert last_checkpoint(tmp_path, remove=True) is None
+    assert last_checkpoint(tmp_path / "none", remove=True) is None
     (tmp_path / "checkpoint-3").mkdir()
     (tmp_path / "checkpoint-x").mkdir()
     (tmp_path / "checkpoint-9").write_text("a file")
-    assert running._last_checkpoint(tmp_path) is None
+    assert last_checkpoint(tmp_path, remove=True) is None
 
 
 def test_a_checkpoint_that_is_a_link_is_refused(

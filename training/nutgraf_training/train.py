@@ -220,7 +220,11 @@ def _fit(
     assert isinstance(recipe, EncoderRecipe)
     from nutgraf_training.encoder.fit import fit_encoder
 
-    found = fit_encoder(articles, label_set, recipe, run, teachers=teachers, unlabelled=unlabelled, say=say)
+    try:
+        found = fit_encoder(articles, label_set, recipe, run, teachers=teachers, unlabelled=unlabelled, say=say)
+    except KeyboardInterrupt:
+        say(f"what was trained is kept in {run}; the same command goes on from there")
+        raise
     if found is None:
         raise SystemExit(0)
     record: dict[str, Any] = {"export": found.export}

@@ -16,6 +16,7 @@ from torch import Tensor
 from nutgraf.windows import Encoded, WindowSettings, position, windows
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
+from nutgraf_training.encoder.modeling import IGNORED
 
 __all__ = ["MULTIPLE", "Collator", "hard_targets", "make_dataset", "read_back"]
 
@@ -24,7 +25,6 @@ Floats = NDArray[np.float32]
 #: Batches are padded to a multiple of this many tokens, which kernels like.
 MULTIPLE = 8
 
-_IGNORED = -100
 _FEATURES = Features(
     {
         "article": Value("int32"),
@@ -148,7 +148,7 @@ class Collator:
             "attention_mask": seen,
             "segments": segments,
             "positions": positions,
-            "labels": torch.where(known, targets.argmax(dim=-1), _IGNORED),
+            "labels": torch.where(known, targets.argmax(dim=-1), IGNORED),
             "targets": targets,
         }
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 from datasets import Dataset
 from datasets import disable_progress_bars as quiet_datasets
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from safetensors.numpy import save
 from transformers import AutoTokenizer
 from transformers import logging as transformers_logging
 
-from nutgraf.encoder import CHAIN, GRAPH, INPUTS, OUTPUT, TOKENIZER
+from nutgraf.encoder import CHAIN, GRAPH, OUTPUT, TOKENIZER, graph_inputs
 from nutgraf.tagger import Tagger, batches
-from nutgraf.windows import Encoded, encode
+from nutgraf.windows import Encoded, Window, encode, windows
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
-from nutgraf_data.files import write_text_atomically
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.splits import folds as make_folds
 from nutgraf_training.chain import calibrate
@@ -30,6 +29,7 @@ from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, m
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.quantise import simulate_int8
+from nutgraf_training.encoder.run_folder import claim
 from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, wait_for, windows_logits
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
@@ -39,7 +39,6 @@ __all__ = ["EncoderFit", "fit_encoder", "soft_targets"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_RUN = "run.json"
 #: What transformers raises where files are missing, malformed or do not fit each other.
 _DAMAGED = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 #: How many articles a teacher is asked about before its answers are saved.
@@ -112,7 +111,8 @@ def fit_encoder(
     quiet_datasets()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    _claim(run, articles, label_set, recipe, teachers, unlabelled)
+    if is_main():
+        claim(run, articles, label_set, recipe, teachers, unlabelled)
 
     work = _Work(articles, label_set, recipe, run, say)
     start = work.fresh
@@ -147,9 +147,7 @@ def fit_encoder(
         part[scored],
         recipe.chain,
     )
-    from safetensors.numpy import save
-
-    graph, export = _export(model, work.rows(scored[:_COMPARED]), recipe, say)
+    graph, export = _export(model, work.windows(scored[:_COMPARED]), recipe, say)
     files = {GRAPH: graph, TOKENIZER: work.tokenizer.to_str().encode(), CHAIN: save(chain.to_arrays())}
     if recipe.export.keep_weights:
         model.save_pretrained(run / "weights")
@@ -199,6 +197,15 @@ class _Work:
             return NutgrafModel.from_encoder(encoder.name, self.labels, dropout=fit.dropout, revision=encoder.revision)
         except _DAMAGED as error:
             raise _unreadable(self.recipe, error) from None
+
+    def windows(self, members: Sequence[int] | Ints) -> list[Window]:
+        """Windows of some of the articles, as prediction cuts them."""
+        special = self.tokenizer.encode("").ids
+        return [
+            window
+            for member in members
+            for window in windows(self.encoded[member], self.recipe.window, special[0], special[-1])
+        ]
 
     def cut(self, encoded: Sequence[Encoded], targets: Sequence[NDArray[np.float32]]) -> Dataset:
         special = self.tokenizer.encode("").ids
@@ -304,20 +311,17 @@ def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:
 
 
 def _export(
-    model: NutgrafModel, rows: Dataset, recipe: EncoderRecipe, say: Callable[[str], None]
+    model: NutgrafModel, compared: Sequence[Window], recipe: EncoderRecipe, say: Callable[[str], None]
 ) -> tuple[bytes, dict[str, Any]]:
-    """The graph, in fp32 where int8 changes too many labels, and how it compares with fp32."""
-    import onnxruntime
-
-    batch = Collator(0, training=False)
+    """The graph, in fp32 where int8 changes too many labels of the windows, and how it compares with fp32."""
 
     def labels(graph: bytes) -> Ints:
         session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
         found = []
-        for row in rows:
-            one = {name: value.numpy()[:, : row["length"]] for name, value in batch([row]).items() if name in INPUTS}
-            logits = session.run([OUTPUT], one)[0][0]
-            found.append(logits[np.array(row["taken"])].argmax(axis=1))
+        for window in compared:
+            logits = session.run([OUTPUT], graph_inputs(window))[0][0]
+            taken = [place for place, paragraph in enumerate(window.paragraphs) if paragraph in window.taken]
+            found.append(logits[taken].argmax(axis=1))
         return np.concatenate(found)
 
     say("exporting")
@@ -327,14 +331,14 @@ def _export(
     small = export_graph(model, precision="int8", tokens=recipe.window.tokens)
     ours = labels(small)
     agreement = float((ours == labels(full)).mean())
-    compared = {"int8_agrees_with_fp32": round(agreement, 4), "paragraphs_compared": len(ours)}
+    record = {"int8_agrees_with_fp32": round(agreement, 4), "paragraphs_compared": len(ours)}
     if agreement < recipe.export.agreement:
         say(
             f"warning: int8 gives the label of fp32 to {agreement:.1%} of paragraphs, less than export.agreement = "
             f"{recipe.export.agreement}; the model is written in fp32"
         )
-        return full, {"precision": "fp32", **compared}
-    return small, {"precision": "int8", **compared}
+        return full, {"precision": "fp32", **record}
+    return small, {"precision": "int8", **record}
 
 
 def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
@@ -363,47 +367,3 @@ def _unreadable(recipe: EncoderRecipe, error: Exception) -> DataError:
         hint="encoder.name is the name of one on the hub, or a folder that save_pretrained wrote; "
         "--encoder names another",
     )
-
-
-def _claim(
-    run: Path,
-    articles: Sequence[Article],
-    label_set: LabelSet,
-    recipe: EncoderRecipe,
-    teachers: Sequence[Tagger],
-    unlabelled: Sequence[Article],
-) -> None:
-    """Makes the run folder, or finds that it is the same run's."""
-    record = {
-        "recipe": hashlib.sha256(recipe.to_toml()).hexdigest(),
-        "articles": _digest(articles),
-        "label_set": list(label_set.labels),
-        "teachers": [teacher.fingerprint for teacher in teachers],
-        "unlabelled": _digest(unlabelled),
-    }
-    file = run / _RUN
-    if not is_main():
-        return
-    hint = "remove it, or name another --out"
-    if run.is_file() or (run.is_dir() and any(run.iterdir())):
-        try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = None
-        if not isinstance(before, dict) or before.keys() != record.keys():
-            raise DataError(f"{run} exists and is no run of nutgraf", hint=hint)
-        changed = [key for key in record if before[key] != record[key]]
-        # With nothing beside the record it was refused before it began, and what was wrong may be mended.
-        if changed and any(path != file for path in run.iterdir()):
-            raise DataError(f"{run} holds the checkpoints of another run (other {', '.join(changed)})", hint=hint)
-    run.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(file, json.dumps(record, indent=1) + "\n")
-
-
-def _digest(articles: Sequence[Article]) -> str:
-    """Of all that is read of articles, in their order, which a teacher's saved answers go by."""
-    whole = hashlib.sha256()
-    for article in articles:
-        record = [article.id, article.headline, *([p.text, p.label, p.alt] for p in article.paragraphs)]
-        whole.update(json.dumps(record).encode() + b"\n")
-    return whole.hexdigest()

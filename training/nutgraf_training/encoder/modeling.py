@@ -14,9 +14,10 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from nutgraf.windows import POSITIONS
 from nutgraf_training.encoder.attention import use_fused_attention
 
-__all__ = ["NutgrafConfig", "NutgrafModel", "SharedDropout"]
+__all__ = ["IGNORED", "NutgrafConfig", "NutgrafModel", "SharedDropout"]
 
-_IGNORED = -100  # the label of a place where no paragraph is
+#: The label of a place where no paragraph is, or none that is learned from; transformers counts what is not this.
+IGNORED = -100
 
 
 class NutgrafConfig(PreTrainedConfig):
@@ -31,7 +32,6 @@ class NutgrafConfig(PreTrainedConfig):
 
     model_type = "nutgraf"
     sub_configs = {"encoder": AutoConfig}  # noqa: RUF012  (transformers reads it from the class)
-    is_composition = True
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class NutgrafModel(PreTrainedModel):
         logits = self.classifier(self.dropout(torch.tanh(self.dense(pooled))))
         if labels is None:
             return TokenClassifierOutput(logits=logits)
-        known = labels != _IGNORED
+        known = labels != IGNORED
         log = torch.log_softmax(logits.float(), dim=-1)
         if targets is None:
             loss = -log.gather(-1, labels.clamp(min=0)[..., None])[..., 0]

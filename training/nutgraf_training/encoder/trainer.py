@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import json
 import math
 import os
 import shutil
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +16,19 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.trainer_utils import set_seed
 
-from nutgraf_data.errors import DataError
 from nutgraf_training.encoder.dataset import Collator
-from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.device import check_memory, uses_bf16
+from nutgraf_training.encoder.modeling import IGNORED, NutgrafModel
+from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.recipe import EncoderFitSettings
 
-__all__ = ["DONE", "Stage", "is_main", "memory_needed", "read_result", "run_stage", "wait_for", "windows_logits"]
+__all__ = ["DONE", "Stage", "is_main", "read_result", "run_stage", "wait_for", "windows_logits"]
 
 #: How often a run is evaluated and saved, per epoch.
 _SAVES_AN_EPOCH = 2
@@ -103,8 +100,8 @@ def run_stage(
         return read_result(stage.folder)
     set_seed(stage.seed)
     model = start()
-    _check_memory(model, rows, settings)
-    checkpoint = _last_checkpoint(stage.folder)
+    check_memory(model, max(rows["length"]), settings)
+    checkpoint = last_checkpoint(stage.folder, remove=is_main())
     trainer = _trainer(stage, model, rows, held, collator, settings, say)
     if checkpoint is not None:
         say(f"{stage.name}: going on from {checkpoint.name}")
@@ -123,15 +120,15 @@ def run_stage(
 def windows_logits(
     model: NutgrafModel, rows: Dataset, collator: Collator, settings: EncoderFitSettings
 ) -> NDArray[np.float32]:
-    """``(windows, paragraphs, labels)`` logits, in the order of the rows; padding is -100."""
+    """``(windows, paragraphs, labels)`` logits, in the order of the rows; padding is ``IGNORED``."""
     model.eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     order = np.argsort(rows["length"])[::-1]
     widest = max(map(len, rows["starts"]))
-    found = np.full((len(rows), widest, model.config.num_labels), -100.0, dtype=np.float32)
+    found = np.full((len(rows), widest, model.config.num_labels), IGNORED, dtype=np.float32)
     collator = Collator(collator.pad, training=False)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=_bf16(settings)):
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(settings)):
         for begin in range(0, len(rows), settings.batch_windows):
             chosen = order[begin : begin + settings.batch_windows]
             batch = collator([rows[int(index)] for index in chosen])
@@ -288,7 +285,7 @@ def _trainer(
         adam_beta2=0.98,
         lr_scheduler_type="linear",
         optim="adamw_torch_fused",
-        bf16=_bf16(settings),
+        bf16=uses_bf16(settings),
         use_cpu=not cuda,
         ddp_backend="gloo" if processes > 1 and not cuda else None,
         ddp_find_unused_parameters=False,
@@ -322,89 +319,17 @@ def _trainer(
         sampler=sampler,
         eval_collator=Collator(collator.pad, training=False),
         layer_decay=settings.layer_decay,
-        head_rate=max(settings.head_learning_rate, stage.learning_rate),
+        head_rate=settings.head_learning_rate,
     )
-    with contextlib.suppress(ValueError):  # it prints every log as a dictionary
-        from transformers.trainer_callback import PrinterCallback
-
-        trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(PrinterCallback)  # it prints every log as a dictionary
     return trainer
 
 
 def _metrics(found: EvalPrediction) -> dict[str, float]:
     labels = np.asarray(found.label_ids)
-    known = labels != -100
+    known = labels != IGNORED
     gold, predicted = labels[known], np.asarray(found.predictions).argmax(axis=-1)[known]
     return {
         "macro_f1": float(f1_score(gold, predicted, labels=np.unique(gold), average="macro", zero_division=0)),
         "accuracy": float(accuracy_score(gold, predicted)),
     }
-
-
-def _bf16(settings: EncoderFitSettings) -> bool:
-    """Half precision pays where the processor computes in it; elsewhere it is slower than fp32."""
-    if settings.precision != "auto":
-        return settings.precision == "bf16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; what an interruption left of others is removed."""
-    found = sorted(
-        (path for path in folder.glob("checkpoint-*") if path.name.split("-")[1].isdigit()),
-        key=lambda path: int(path.name.split("-")[1]),
-    )
-    while found:
-        path = found.pop()
-        if path.is_symlink():
-            raise DataError(f"{path} is a link; only checkpoints that this run wrote are read", hint="remove it")
-        if _is_whole(path):
-            return path
-        if is_main():
-            shutil.rmtree(path, ignore_errors=True)
-    return None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Whether every file of a checkpoint was written to its end, and reached the disk."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text())  # it is written last
-        with safe_open(checkpoint / "model.safetensors", framework="pt"):
-            pass
-        # What torch saves is a ZIP archive, which has its directory at the end.
-        archives = [checkpoint / name for name in ("optimizer.pt", "scheduler.pt")]
-        return all(map(zipfile.is_zipfile, [*archives, *checkpoint.glob("rng_state*.pth")]))
-    except (OSError, ValueError, SafetensorError):
-        return False
-
-
-def _check_memory(model: NutgrafModel, rows: Dataset, settings: EncoderFitSettings) -> None:
-    needed = memory_needed(model, max(rows["length"]), settings)
-    if torch.cuda.is_available():
-        gc.collect()
-        torch.cuda.empty_cache()  # what the stage before has held counts as free
-        free, of = torch.cuda.mem_get_info()[0], "GPU memory"
-    else:
-        import psutil
-
-        free, of = psutil.virtual_memory().available, "memory"
-    if needed > free:
-        raise DataError(
-            f"training needs about {needed / 2**30:.1f} GB of {of}, and {free / 2**30:.1f} GB are free",
-            hint=f"set fit.batch_windows (now {settings.batch_windows}) lower in a copy of the recipe, "
-            "and fit.accumulate higher by the same factor",
-        )
-
-
-def memory_needed(model: NutgrafModel, tokens: int, settings: EncoderFitSettings) -> int:
-    """Bytes that training takes, roughly: weights, gradients and both moments of Adam, and activations of a batch."""
-    config = model.config.encoder
-    weights = 16 * sum(parameter.numel() for parameter in model.parameters())
-    width = 2 if _bf16(settings) else 4
-    # Kept for the way back, per token and layer: about 24 vectors of the hidden width, the wide inner layer among them.
-    activations = settings.batch_windows * tokens * config.num_hidden_layers * config.hidden_size * 24 * width
-    # A bias for every pair of tokens, where there is one (MPNet).
-    pairs = settings.batch_windows * config.num_attention_heads * tokens**2 * 8 if config.model_type == "mpnet" else 0
-    return int(weights + activations + pairs + 2**29)
