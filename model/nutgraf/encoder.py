@@ -73,7 +73,8 @@ class EncoderTagger(Tagger):
             raise folder.refuse(f"{CHAIN} does not fit: {_brief(error)}") from None
         self._chain = ChainWeights.from_arrays(arrays)
         self._tokenizer = self._read_tokenizer()
-        self._session = self._read_graph(count)
+        self._threads = _cores()
+        self._read_weights(count)
 
     def _file(self, name: str) -> bytes:
         if name not in self.folder.files:
@@ -105,7 +106,7 @@ class EncoderTagger(Tagger):
         self._first, self._last = special[0], special[-1]
         return tokenizer
 
-    def _read_graph(self, count: int) -> Any:
+    def _read_weights(self, count: int) -> None:
         import onnxruntime
 
         content = self._file(GRAPH)
@@ -133,7 +134,7 @@ class EncoderTagger(Tagger):
             raise self.folder.refuse(
                 f"{GRAPH} gives {_brief(outputs)}, expected {OUTPUT!r} of type tensor(float) with {count} labels"
             )
-        return session
+        self._session = session
 
     def margins(self, articles: Sequence[Article]) -> list[Floats]:
         """For each article ``(paragraphs, labels)`` logits, before calibration."""
@@ -161,10 +162,7 @@ class EncoderTagger(Tagger):
 
         def run(job: tuple[int, Window]) -> None:
             index, window = job
-            try:
-                (logits,) = self._session.run([OUTPUT], graph_inputs(window))
-            except Exception as error:  # onnxruntime has no common class for its errors
-                raise self.folder.refuse(f"{GRAPH} cannot be run on what {TOKENIZER} gives ({_brief(error)})") from None
+            logits = self._logits(window)
             if logits.shape != (expected := (1, len(window.paragraphs), len(self.label_set))):
                 raise self.folder.refuse(f"{GRAPH} gives {OUTPUT!r} of shape {logits.shape}, expected {expected}")
             if not np.isfinite(logits).all():
@@ -177,10 +175,19 @@ class EncoderTagger(Tagger):
         if len(jobs) == 1:
             run(jobs[0])
         else:
-            with ThreadPoolExecutor(_threads()) as pool:
+            with ThreadPoolExecutor(self._threads) as pool:
                 for _ in pool.map(run, jobs):
                     pass
         return results
+
+    def _logits(self, window: Window) -> NDArray[np.float32]:
+        """``(1, paragraphs of the window, labels)``."""
+        try:
+            (logits,) = self._session.run([OUTPUT], graph_inputs(window))
+        except Exception as error:  # onnxruntime has no common class for its errors
+            raise self.folder.refuse(f"{GRAPH} cannot be run on what {TOKENIZER} gives ({_brief(error)})") from None
+        found: NDArray[np.float32] = logits
+        return found
 
 
 def graph_inputs(window: Window) -> dict[str, NDArray[np.int64]]:
@@ -199,7 +206,7 @@ def _brief(found: object) -> str:
     return lines[0] if len(lines[0]) <= _BRIEF else f"{lines[0][:_BRIEF]}…"
 
 
-def _threads() -> int:
+def _cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

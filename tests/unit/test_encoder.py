@@ -167,18 +167,18 @@ def test_the_number_of_threads_does_not_matter(
     fresh: Callable[[], EncoderTagger], unseen: list[Article], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     expected = scores(fresh(), unseen)
-    monkeypatch.setattr(encoder, "_threads", lambda: threads)
+    monkeypatch.setattr(encoder, "_cores", lambda: threads)
     assert scores(fresh(), unseen) == expected
 
 
 def test_all_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert encoder._threads() == 3
+    assert encoder._cores() == 3
     monkeypatch.delattr("os.sched_getaffinity")
     monkeypatch.setattr("os.cpu_count", lambda: 6)
-    assert encoder._threads() == 6
+    assert encoder._cores() == 6
     monkeypatch.setattr("os.cpu_count", lambda: None)
-    assert encoder._threads() == 1
+    assert encoder._cores() == 1
 
 
 def test_threads_that_share_a_tagger(fresh: Callable[[], EncoderTagger], unseen: list[Article]) -> None:
@@ -557,7 +557,7 @@ def test_one_bad_window_of_many_is_one_error(
         values[0] = np.nan
         weight.CopyFrom(numpy_helper.from_array(values, "embeddings"))
 
-    monkeypatch.setattr(encoder, "_threads", lambda: threads)
+    monkeypatch.setattr(encoder, "_cores", lambda: threads)
     tagger = nutgraf.load(write_encoder(tmp_path / "m", {GRAPH: edited(change)}))
     texts = [TEXTS[n % 3] for n in range(200)]
     assert len(tagger.predict(Article.from_paragraphs(texts))) == 200

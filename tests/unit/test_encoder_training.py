@@ -13,28 +13,30 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import psutil
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.numpy import load, save
 from transformers import EvalPrediction
 
 import nutgraf
 import nutgraf_training.encoder.fit as fitting
 from nutgraf.artefact import read_model
-from nutgraf.encoder import EncoderTagger, graph_inputs
+from nutgraf.encoder import GRAPH, EncoderTagger, graph_inputs
 from nutgraf.linear import LinearTagger
 from nutgraf.windows import windows
 from nutgraf_data.article import Article, Paragraph
-from nutgraf_data.errors import DataError
+from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_training.chain import calibrate as fit_chains
 from nutgraf_training.encoder import device
 from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
-from nutgraf_training.encoder.fit import soft_targets
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.run_folder import last_checkpoint
+from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.provenance import paragraph_digests, trained_on
 from nutgraf_training.recipe import EncoderRecipe, Recipe
 from nutgraf_training.train import TrainResult, train
@@ -346,6 +348,66 @@ def test_what_a_teacher_teaches(tiny_tagger: LinearTagger, unseen: list[Article]
         assert (flat[index].max(axis=1) <= plain[index].max(axis=1) + 1e-6).all()
         assert (sharp[index].max(axis=1) >= plain[index].max(axis=1) - 1e-6).all()
         assert plain[index].dtype == np.float32
+
+
+def test_a_teacher_that_kept_its_weights_is_run_by_torch(
+    authored: list[Article],
+    unseen: list[Article],
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = encoder_recipe("mpnet", fit={"epochs": 1.0}, export={"precision": "fp32", "keep_weights": True})
+    train(authored[:8], tmp_path / "teacher", recipe=recipe, held_out=0)
+    teacher = nutgraf.load(tmp_path / "teacher")
+    theirs = [scores for scores, _ in teacher.score_many(unseen)]
+    half = replace(recipe.fit, precision="bf16")
+    for settings, tolerance in ((recipe.fit, 1e-4), (half, 0.02)):
+        own = [scores for scores, _ in TorchTagger(teacher.folder, settings).score_many(unseen)]
+        for expected, found in zip(theirs, own, strict=True):
+            np.testing.assert_allclose(found, expected, atol=tolerance)
+    monkeypatch.setattr(EncoderTagger, "_logits", lambda *_: pytest.fail("it was run by onnxruntime"))
+    pupil = encoder_recipe(fit={"epochs": 1.0}, export=FP32)
+    folder = train(
+        authored[8:16], tmp_path / "m", recipe=pupil, held_out=0, teachers=[teacher], unlabelled=bare(unseen)
+    ).folder
+    assert folder.manifest["distilled"]["teachers"] == [teacher.fingerprint]
+
+
+def test_kept_weights_that_do_not_fit(result: TrainResult, encoder_recipe: MakeRecipe) -> None:
+    folder, settings = result.folder, encoder_recipe().fit
+    assert TorchTagger(folder, settings).label_set == folder.label_set
+    config, weights = (folder.files[name] for name in KEPT)
+    other = json.loads(config)
+    fewer = {**other, "id2label": {"0": "one", "1": "two"}, "label2id": {"one": 0, "two": 1}}
+    head = load(weights)
+    for name in ("classifier.weight", "classifier.bias"):
+        head[name] = head[name][:2].copy()
+    for changes, message in (
+        ({KEPT[0]: b"{}"}, "model.safetensors does not fit config.json"),
+        ({KEPT[1]: weights[:-1]}, "model.safetensors does not fit config.json"),
+        ({KEPT[1]: save({"x": np.zeros(2)})}, "model.safetensors does not fit config.json"),
+        ({KEPT[0]: json.dumps(fewer).encode()}, "model.safetensors does not fit config.json"),
+        ({KEPT[0]: json.dumps(fewer).encode(), KEPT[1]: save(head)}, "config.json has 2 labels, expected 7"),
+    ):
+        damaged = replace(folder, files={**folder.files, **changes})
+        with pytest.raises(ModelError, match=message):
+            TorchTagger(damaged, settings)
+
+
+def test_half_precision_ends_with_training(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    """Trainer wraps a model that it trains in half precision, and what is exported has to be free of it."""
+    recipe = encoder_recipe(
+        "mpnet", fit={"epochs": 1.0, "precision": "bf16"}, export={"agreement": 0.0, "keep_weights": True}
+    )
+    found = train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0).folder
+    assert found.manifest["export"]["precision"] == "int8"
+    assert {array.dtype for array in load(found.files[KEPT[1]]).values()} == {np.dtype(np.float32)}
+    graph = onnx.load_from_string(found.files[GRAPH]).graph
+    assert onnx.TensorProto.BFLOAT16 not in {each.data_type for each in graph.initializer}
+    assert onnx.TensorProto.BFLOAT16 not in {
+        each.i for node in graph.node if node.op_type == "Cast" for each in node.attribute
+    }
 
 
 # --- corpora of other kinds -----------------------------------------------------------------------

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 from transformers import logging as transformers_logging
 
 from nutgraf.encoder import CHAIN, GRAPH, OUTPUT, TOKENIZER, graph_inputs
-from nutgraf.tagger import Tagger, batches
+from nutgraf.tagger import Tagger
 from nutgraf.windows import Encoded, Window, encode, windows
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
@@ -30,11 +30,12 @@ from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.quantise import simulate_int8
 from nutgraf_training.encoder.run_folder import claim
+from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, wait_for, windows_logits
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
 
-__all__ = ["EncoderFit", "fit_encoder", "soft_targets"]
+__all__ = ["EncoderFit", "fit_encoder"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -151,7 +152,7 @@ def fit_encoder(
     files = {GRAPH: graph, TOKENIZER: work.tokenizer.to_str().encode(), CHAIN: save(chain.to_arrays())}
     if recipe.export.keep_weights:
         model.save_pretrained(run / "weights")
-        files |= {name: (run / "weights" / name).read_bytes() for name in ("config.json", "model.safetensors")}
+        files |= {name: (run / "weights" / name).read_bytes() for name in KEPT}
     return EncoderFit(files, scored, scores, export)
 
 
@@ -245,6 +246,7 @@ class _Work:
         """Learns the teachers' scores, and says where to begin fine-tuning."""
         settings = self.recipe.distil
         targets: list[NDArray[np.float32]] = []
+        asked: list[Tagger] = []
         for begin in range(0, len(unlabelled), _ASKED):
             part = unlabelled[begin : begin + _ASKED]
             file = self.run / "soft" / f"{begin:08}.npy"
@@ -252,7 +254,8 @@ class _Work:
                 self.say(
                     f"asking the teacher about articles {begin + 1:,} to {begin + len(part):,} of {len(unlabelled):,}"
                 )
-                _save(file, np.concatenate(soft_targets(teachers, part, settings.temperature)))
+                asked = asked or [self.faster(teacher) for teacher in teachers]
+                _save(file, np.concatenate(soft_targets(asked, part, settings.temperature)))
             wait_for(file)
             ends = np.cumsum([len(article.paragraphs) for article in part])
             targets += np.split(np.load(file).astype(np.float32), ends[:-1])
@@ -261,6 +264,12 @@ class _Work:
         chosen_on = self.rows(held) if len(held) else None
         run_stage(stage, self.fresh, rows, chosen_on, self.collator, self.recipe.fit, self.say)
         return lambda: read_result(stage.folder)
+
+    def faster(self, teacher: Tagger) -> Tagger:
+        """The same teacher, run by torch where its folder has what torch needs."""
+        if teacher.folder.kind != "encoder" or not set(KEPT) <= set(teacher.folder.files):
+            return teacher
+        return TorchTagger(teacher.folder, self.recipe.fit)
 
     def margins(self, model: NutgrafModel, members: Sequence[int] | Ints) -> dict[int, Floats]:
         """Number of an article → ``(paragraphs, labels)`` logits."""
@@ -281,24 +290,6 @@ def _save(file: Path, array: NDArray[np.float32]) -> None:
     with file.with_suffix(".part").open("wb") as stream:
         np.save(stream, array.astype(np.float16))
     file.with_suffix(".part").rename(file)
-
-
-def soft_targets(
-    teachers: Sequence[Tagger], articles: Sequence[Article], temperature: float
-) -> list[NDArray[np.float32]]:
-    """The mean of the teachers' probabilities, for each article ``(paragraphs, labels)``.
-
-    Args:
-        teachers: with the same labels in the same order.
-        articles: what to annotate.
-        temperature: above 1 flattens, below 1 sharpens.
-    """
-    found = []
-    for batch in batches(articles):
-        for each in zip(*(teacher.score_many(batch) for teacher in teachers), strict=True):
-            mean = np.mean([scores for scores, _ in each], axis=0) ** (1.0 / temperature)
-            found.append((mean / mean.sum(axis=1, keepdims=True)).astype(np.float32))
-    return found
 
 
 def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:

@@ -106,15 +106,14 @@ def run_stage(
     if checkpoint is not None:
         say(f"{stage.name}: going on from {checkpoint.name}")
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    trained: NutgrafModel = trainer.accelerator.unwrap_model(trainer.model)
     trainer.accelerator.wait_for_everyone()  # another process may still be reading the best checkpoint
     if is_main():
-        trained.save_pretrained(stage.folder / "model")
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(stage.folder / "model")
         (stage.folder / DONE).touch()
         for old in stage.folder.glob("checkpoint-*"):
             shutil.rmtree(old, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    return trained
+    return read_result(stage.folder)  # Trainer leaves the model it was given in half precision's wrapping
 
 
 def windows_logits(
