@@ -55,7 +55,7 @@ class TorchTagger(EncoderTagger):
     """
 
     def __init__(self, folder: ModelFolder, settings: EncoderFitSettings) -> None:
-        self._bf16 = uses_bf16(settings)
+        self._type = torch.bfloat16 if uses_bf16(settings) else torch.float32
         super().__init__(folder)
         self._threads = 1  # torch has its own
 
@@ -68,10 +68,10 @@ class TorchTagger(EncoderTagger):
         if model.config.num_labels != count:
             raise self.folder.refuse(f"{KEPT[0]} has {model.config.num_labels} labels, expected {count}")
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = model.eval().to(self._device)
+        self._model = model.eval().to(self._device, self._type)
 
     def _logits(self, window: Window) -> NDArray[np.float32]:
         inputs = {name: torch.from_numpy(value).to(self._device) for name, value in graph_inputs(window).items()}
-        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+        with torch.inference_mode():
             found: NDArray[np.float32] = self._model(**inputs).logits.float().cpu().numpy()
         return found
