@@ -51,9 +51,9 @@ def main() -> None:
             )
         tables[name] = confusion_tables(gold, predicted(folder, held), len(NEWS_ROLES))
     lines = [
-        f"`--recipe {RECIPE}` on {ARTICLES} articles drawn from all four training sets, scored on both dev sets pooled, "
-        "with 95 % intervals from resampling articles; what a paragraph is read with. The last two columns are the first "
-        "row less this one.",
+        f"`--recipe {RECIPE}` on {ARTICLES} articles drawn from all four training sets, scored on both dev sets "
+        "pooled, with 95 % intervals from resampling articles; what a paragraph is read with. The last two columns are "
+        "the first row less this one.",
         "",
         "| context | macro-F1 | accuracy | the whole article less this: macro-F1 | accuracy |",
         "| --- | --- | --- | --- | --- |",
