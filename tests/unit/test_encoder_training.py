@@ -32,6 +32,7 @@ from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_training.chain import calibrate as fit_chains
 from nutgraf_training.encoder import device
+from nutgraf_training.encoder import teacher as teaching
 from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.modeling import NutgrafModel
@@ -348,6 +349,53 @@ def test_what_a_teacher_teaches(tiny_tagger: LinearTagger, unseen: list[Article]
         assert (flat[index].max(axis=1) <= plain[index].max(axis=1) + 1e-6).all()
         assert (sharp[index].max(axis=1) >= plain[index].max(axis=1) - 1e-6).all()
         assert plain[index].dtype == np.float32
+
+
+def test_answers_are_kept(
+    authored: list[Article],
+    unseen: list[Article],
+    tiny_tagger: LinearTagger,
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A second run finds them, whatever it does with them; other articles are asked about."""
+    monkeypatch.setattr(teaching, "_ASKED", 8)
+    answers, said = tmp_path / "answers", Interrupt()
+
+    def asked(count: int, recipe: EncoderRecipe) -> list[str]:
+        said.lines.clear()
+        train(
+            authored[20:26],
+            tmp_path / "m",
+            recipe=recipe,
+            held_out=0,
+            teachers=[tiny_tagger],
+            unlabelled=bare(unseen[:count]),
+            answers=answers,
+            force=True,
+            say=said,
+        )
+        return [line for line in said.lines if "asking" in line]
+
+    first, other = encoder_recipe(fit={"epochs": 0.5}, export=FP32), encoder_recipe(fit={"epochs": 1.0}, export=FP32)
+    assert asked(16, first) == [f"asking the teacher about articles {n} to {n + 7} of 16" for n in (1, 9)]
+    assert len(list(answers.iterdir())) == 2
+    assert asked(16, other) == []
+    assert asked(19, other) == ["asking the teacher about articles 17 to 19 of 19"]
+    expected = np.concatenate(soft_targets([tiny_tagger], unseen[:8], 1.0))
+    kept = [np.load(file) for file in answers.iterdir()]
+    assert any(found.shape == expected.shape and np.allclose(found, expected, atol=1e-3) for found in kept)
+    for content in (b"", b"\x93NUMPY", *(file.read_bytes() for file in answers.iterdir() if len(np.load(file)) < 40)):
+        damaged = max(answers.iterdir(), key=lambda file: file.name)
+        before = damaged.read_bytes()
+        if content == before:
+            continue
+        damaged.write_bytes(content)
+        with pytest.raises(DataError, match=f"{damaged.name}: it does not hold a teacher's answers; remove it"):
+            asked(19, other)
+        damaged.write_bytes(before)
+        shutil.rmtree(tmp_path / "m.run")
 
 
 def test_a_teacher_that_kept_its_weights_is_run_by_torch(

@@ -73,6 +73,7 @@ def train(
     encoder: str | None = None,
     teachers: Sequence[Tagger] = (),
     unlabelled: Iterable[Article] = (),
+    answers: str | Path | None = None,
     about: str = "",
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -93,6 +94,7 @@ def train(
         encoder: overrides the encoder recipe's: a name on the hub, or a folder.
         teachers: taggers whose scores an encoder learns first, on ``unlabelled`` articles.
         unlabelled: those.
+        answers: a folder where the teachers' scores are kept, and found again by a later call.
         about: Markdown for the model card.
         force: replace a model folder that is already there.
         say: called with a line of progress.
@@ -129,7 +131,8 @@ def train(
 
     settings = _portable(recipe).to_toml()
     run = Path(f"{os.fspath(out).rstrip(os.sep)}.run")
-    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, say)
+    kept = None if answers is None else Path(answers)
+    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, kept, say)
     files = {**fit.files, "settings.toml": settings, TRAINED_ON: write_trained_on([*articles, *unlabelled])}
     manifest: dict[str, Any] = {
         "recipe": {"name": recipe.name, "kind": recipe.kind},
@@ -206,6 +209,7 @@ def _fit(
     run: Path,
     teachers: Sequence[Tagger],
     unlabelled: Sequence[Article],
+    answers: Path | None,
     say: Callable[[str], None],
 ) -> _Fit:
     if isinstance(recipe, LinearRecipe):
@@ -221,7 +225,9 @@ def _fit(
     from nutgraf_training.encoder.fit import fit_encoder
 
     try:
-        found = fit_encoder(articles, label_set, recipe, run, teachers=teachers, unlabelled=unlabelled, say=say)
+        found = fit_encoder(
+            articles, label_set, recipe, run, teachers=teachers, unlabelled=unlabelled, answers=answers, say=say
+        )
     except KeyboardInterrupt:
         say(f"what was trained is kept in {run}; the same command goes on from there")
         raise

@@ -55,6 +55,9 @@ def train(
     unlabelled: Annotated[
         list[str] | None, typer.Option(help="Articles that the teacher annotates; repeatable.")
     ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="A folder where the teacher's scores are kept, and found again by a later run.")
+    ] = None,
     about: Annotated[Path | None, typer.Option(help="Markdown to put into the model card.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model folder that is already there.")] = False,
     json: JsonOption = False,
@@ -108,6 +111,7 @@ def train(
         encoder=encoder,
         teachers=[load(name) for name in teacher or ()],
         unlabelled=texts,
+        answers=answers,
         about=text,
         force=force,
         say=say,

@@ -30,8 +30,8 @@ from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.quantise import simulate_int8
 from nutgraf_training.encoder.run_folder import claim
-from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
-from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, wait_for, windows_logits
+from nutgraf_training.encoder.teacher import KEPT, ask
+from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, windows_logits
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
 
@@ -42,8 +42,6 @@ Ints = NDArray[np.int64]
 
 #: What transformers raises where files are missing, malformed or do not fit each other.
 _DAMAGED = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
-#: How many articles a teacher is asked about before its answers are saved.
-_ASKED = 500
 #: On how many articles the exported graph is held against the model that it was exported from.
 _COMPARED = 100
 
@@ -74,6 +72,7 @@ def fit_encoder(
     *,
     teachers: Sequence[Tagger] = (),
     unlabelled: Sequence[Article] = (),
+    answers: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> EncoderFit | None:
     """Fits on labelled articles; paragraphs without a label serve as context.
@@ -86,6 +85,7 @@ def fit_encoder(
         teachers: taggers with the same labels; the mean of their scores is learned first, on ``unlabelled``
             (Hinton, Vinyals and Dean, 2015, arXiv:1503.02531).
         unlabelled: articles for that.
+        answers: a folder where the teachers' scores are kept for other runs; by default they go with the run.
         say: called with a line of progress.
 
     Returns:
@@ -119,7 +119,7 @@ def fit_encoder(
     start = work.fresh
     held = _validation(articles, recipe)
     if teachers:
-        start = work.distil(teachers, unlabelled, held)
+        start = work.distil(teachers, unlabelled, answers or run / "answers", held)
 
     part = np.zeros(len(articles), dtype=np.int64)
     own: dict[int, Floats] = {}
@@ -241,35 +241,16 @@ class _Work:
         return run_stage(stage, begin, self.rows(members), chosen_on, self.collator, fit, self.say)
 
     def distil(
-        self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], held: Ints
+        self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], answers: Path, held: Ints
     ) -> Callable[[], NutgrafModel]:
         """Learns the teachers' scores, and says where to begin fine-tuning."""
-        settings = self.recipe.distil
-        targets: list[NDArray[np.float32]] = []
-        asked: list[Tagger] = []
-        for begin in range(0, len(unlabelled), _ASKED):
-            part = unlabelled[begin : begin + _ASKED]
-            file = self.run / "soft" / f"{begin:08}.npy"
-            if is_main() and not file.is_file():
-                self.say(
-                    f"asking the teacher about articles {begin + 1:,} to {begin + len(part):,} of {len(unlabelled):,}"
-                )
-                asked = asked or [self.faster(teacher) for teacher in teachers]
-                _save(file, np.concatenate(soft_targets(asked, part, settings.temperature)))
-            wait_for(file)
-            ends = np.cumsum([len(article.paragraphs) for article in part])
-            targets += np.split(np.load(file).astype(np.float32), ends[:-1])
+        settings, fit = self.recipe.distil, self.recipe.fit
+        targets = ask(teachers, unlabelled, settings.temperature, answers, fit, self.say)
         stage = Stage("distilling", self.run / "distil", settings.epochs, settings.learning_rate, self.recipe.seed)
         rows = self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets)
         chosen_on = self.rows(held) if len(held) else None
-        run_stage(stage, self.fresh, rows, chosen_on, self.collator, self.recipe.fit, self.say)
+        run_stage(stage, self.fresh, rows, chosen_on, self.collator, fit, self.say)
         return lambda: read_result(stage.folder)
-
-    def faster(self, teacher: Tagger) -> Tagger:
-        """The same teacher, run by torch where its folder has what torch needs."""
-        if teacher.folder.kind != "encoder" or not set(KEPT) <= set(teacher.folder.files):
-            return teacher
-        return TorchTagger(teacher.folder, self.recipe.fit)
 
     def margins(self, model: NutgrafModel, members: Sequence[int] | Ints) -> dict[int, Floats]:
         """Number of an article → ``(paragraphs, labels)`` logits."""
@@ -282,14 +263,6 @@ class _Work:
             )
         found = read_back(rows, logits, [len(self.encoded[i].paragraphs) for i in members])
         return {int(member): own for member, own in zip(members, found, strict=True)}
-
-
-def _save(file: Path, array: NDArray[np.float32]) -> None:
-    """All of it or nothing, in half precision."""
-    file.parent.mkdir(exist_ok=True)
-    with file.with_suffix(".part").open("wb") as stream:
-        np.save(stream, array.astype(np.float16))
-    file.with_suffix(".part").rename(file)
 
 
 def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:

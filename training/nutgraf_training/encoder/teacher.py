@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,14 +17,81 @@ from nutgraf.encoder import EncoderTagger, graph_inputs
 from nutgraf.tagger import Tagger, batches
 from nutgraf.windows import Window
 from nutgraf_data.article import Article
+from nutgraf_data.errors import DataError
 from nutgraf_training.encoder.device import uses_bf16
 from nutgraf_training.encoder.modeling import NutgrafConfig, NutgrafModel
+from nutgraf_training.encoder.trainer import is_main, wait_for
 from nutgraf_training.recipe import EncoderFitSettings
 
-__all__ = ["KEPT", "TorchTagger", "soft_targets"]
+__all__ = ["KEPT", "TorchTagger", "ask", "soft_targets"]
 
 #: The files that a model folder has beside the graph where the recipe says ``export.keep_weights``.
 KEPT = ("config.json", "model.safetensors")
+#: How many articles a teacher is asked about before its answers are saved.
+_ASKED = 500
+
+
+def ask(
+    teachers: Sequence[Tagger],
+    articles: Sequence[Article],
+    temperature: float,
+    folder: Path,
+    settings: EncoderFitSettings,
+    say: Callable[[str], None],
+) -> list[NDArray[np.float32]]:
+    """``soft_targets``, saved as they come: asking is the longer half of the work, and is not done twice.
+
+    Args:
+        teachers, articles, temperature: see ``soft_targets``.
+        folder: where the answers are kept, beside those of other teachers and to other articles.
+        settings: their ``precision``, for teachers that torch runs.
+        say: called with a line of progress.
+
+    Raises:
+        DataError: a file of answers was damaged.
+    """
+    found: list[NDArray[np.float32]] = []
+    ready: list[Tagger] = []
+    for begin in range(0, len(articles), _ASKED):
+        part = articles[begin : begin + _ASKED]
+        ends = np.cumsum([len(article.paragraphs) for article in part])
+        file = folder / f"{_name(teachers, part, temperature)}.npy"
+        if is_main() and not file.is_file():
+            say(f"asking the teacher about articles {begin + 1:,} to {begin + len(part):,} of {len(articles):,}")
+            ready = ready or [_faster(teacher, settings) for teacher in teachers]
+            _save(file, np.concatenate(soft_targets(ready, part, temperature)))
+        wait_for(file)
+        try:
+            answers = np.load(file).astype(np.float32)
+        except (OSError, ValueError, EOFError):
+            answers = np.zeros(0, dtype=np.float32)
+        if answers.shape != (ends[-1], len(teachers[0].label_set)):
+            raise DataError("it does not hold a teacher's answers", path=file, hint="remove it")
+        found += np.split(answers, ends[:-1])
+    return found
+
+
+def _name(teachers: Sequence[Tagger], articles: Sequence[Article], temperature: float) -> str:
+    """Of a file of answers: 32 hexadecimal digits."""
+    whole = hashlib.sha256(json.dumps([[teacher.fingerprint for teacher in teachers], temperature]).encode())
+    for article in articles:
+        whole.update(json.dumps([article.headline, *(p.text for p in article.paragraphs)]).encode() + b"\n")
+    return whole.hexdigest()[:32]
+
+
+def _save(file: Path, array: NDArray[np.float32]) -> None:
+    """All of it or nothing, in half precision."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_suffix(".part").open("wb") as stream:
+        np.save(stream, array.astype(np.float16))
+    file.with_suffix(".part").rename(file)
+
+
+def _faster(teacher: Tagger, settings: EncoderFitSettings) -> Tagger:
+    """The same teacher, run by torch where its folder has what torch needs."""
+    if teacher.folder.kind != "encoder" or not set(KEPT) <= set(teacher.folder.files):
+        return teacher
+    return TorchTagger(teacher.folder, settings)
 
 
 def soft_targets(
