@@ -36,6 +36,7 @@ from nutgraf_training.encoder import teacher as teaching
 from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.quantise import simulate_int8
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.provenance import paragraph_digests, trained_on
@@ -396,6 +397,30 @@ def test_answers_are_kept(
             asked(19, other)
         damaged.write_bytes(before)
         shutil.rmtree(tmp_path / "m.run")
+
+
+@pytest.mark.parametrize("simulate", [True, False])
+def test_both_stages_round_as_the_export_will(
+    authored: list[Article],
+    unseen: list[Article],
+    tiny_tagger: LinearTagger,
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    simulate: bool,
+) -> None:
+    found = []
+
+    def spy(encoder: torch.nn.Module) -> None:
+        found.append(encoder)
+        simulate_int8(encoder)
+
+    monkeypatch.setattr(fitting, "simulate_int8", spy)
+    recipe = encoder_recipe(fit={"epochs": 0.5, "simulate_int8": simulate}, export=FP32)
+    train(
+        authored[20:26], tmp_path / "m", recipe=recipe, held_out=0, teachers=[tiny_tagger], unlabelled=bare(unseen[:8])
+    )
+    assert len(found) == (2 if simulate else 0)
 
 
 def test_a_teacher_that_kept_its_weights_is_run_by_torch(

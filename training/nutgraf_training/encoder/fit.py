@@ -231,26 +231,32 @@ class _Work:
             raise DataError("none of the articles to train on has a label", hint="expected labels in more articles")
         stage = Stage(name, self.run / folder, fit.epochs, fit.learning_rate, self.recipe.seed)
         chosen_on = self.rows(held) if held is not None and len(held) else None
-
-        def begin() -> NutgrafModel:
-            model = start()
-            if fit.simulate_int8:
-                simulate_int8(model.encoder)
-            return model
-
-        return run_stage(stage, begin, self.rows(members), chosen_on, self.collator, fit, self.say)
+        return self.run_stage(stage, start, self.rows(members), chosen_on)
 
     def distil(
         self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], answers: Path, held: Ints
     ) -> Callable[[], NutgrafModel]:
         """Learns the teachers' scores, and says where to begin fine-tuning."""
-        settings, fit = self.recipe.distil, self.recipe.fit
-        targets = ask(teachers, unlabelled, settings.temperature, answers, fit, self.say)
+        settings = self.recipe.distil
+        targets = ask(teachers, unlabelled, settings.temperature, answers, self.recipe.fit, self.say)
         stage = Stage("distilling", self.run / "distil", settings.epochs, settings.learning_rate, self.recipe.seed)
         rows = self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets)
         chosen_on = self.rows(held) if len(held) else None
-        run_stage(stage, self.fresh, rows, chosen_on, self.collator, fit, self.say)
+        self.run_stage(stage, self.fresh, rows, chosen_on)
         return lambda: read_result(stage.folder)
+
+    def run_stage(
+        self, stage: Stage, start: Callable[[], NutgrafModel], rows: Dataset, held: Dataset | None
+    ) -> NutgrafModel:
+        """As the recipe says, in eight bits or not."""
+
+        def begin() -> NutgrafModel:
+            model = start()
+            if self.recipe.fit.simulate_int8:
+                simulate_int8(model.encoder)
+            return model
+
+        return run_stage(stage, begin, rows, held, self.collator, self.recipe.fit, self.say)
 
     def margins(self, model: NutgrafModel, members: Sequence[int] | Ints) -> dict[int, Floats]:
         """Number of an article → ``(paragraphs, labels)`` logits."""
