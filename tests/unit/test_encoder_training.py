@@ -352,20 +352,15 @@ def test_what_a_teacher_teaches(tiny_tagger: LinearTagger, unseen: list[Article]
         assert plain[index].dtype == np.float32
 
 
-def test_answers_are_kept(
-    authored: list[Article],
-    unseen: list[Article],
-    tiny_tagger: LinearTagger,
-    encoder_recipe: MakeRecipe,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A second run finds them, whatever it does with them; other articles are asked about."""
-    monkeypatch.setattr(teaching, "_ASKED", 8)
-    answers, said = tmp_path / "answers", Interrupt()
+Teach = Callable[..., list[str]]
 
-    def asked(count: int, recipe: EncoderRecipe) -> list[str]:
-        said.lines.clear()
+
+@pytest.fixture
+def teach(authored: list[Article], unseen: list[Article], tiny_tagger: LinearTagger, tmp_path: Path) -> Teach:
+    """Trains on a teacher's answers about the first articles of those without labels, and says what was said."""
+
+    def call(recipe: EncoderRecipe, count: int, answers: Path | None = None) -> list[str]:
+        said = Interrupt()
         train(
             authored[20:26],
             tmp_path / "m",
@@ -377,37 +372,63 @@ def test_answers_are_kept(
             force=True,
             say=said,
         )
-        return [line for line in said.lines if "asking" in line]
+        return said.lines
 
-    first, other = encoder_recipe(fit={"epochs": 0.5}, export=FP32), encoder_recipe(fit={"epochs": 1.0}, export=FP32)
-    assert asked(16, first) == [f"asking the teacher about articles {n} to {n + 7} of 16" for n in (1, 9)]
-    assert len(list(answers.iterdir())) == 2
-    assert asked(16, other) == []
-    assert asked(19, other) == ["asking the teacher about articles 17 to 19 of 19"]
-    expected = np.concatenate(soft_targets([tiny_tagger], unseen[:8], 1.0))
-    kept = [np.load(file) for file in answers.iterdir()]
-    assert any(found.shape == expected.shape and np.allclose(found, expected, atol=1e-3) for found in kept)
-    for content in (b"", b"\x93NUMPY", *(file.read_bytes() for file in answers.iterdir() if len(np.load(file)) < 40)):
-        damaged = max(answers.iterdir(), key=lambda file: file.name)
-        before = damaged.read_bytes()
-        if content == before:
-            continue
-        damaged.write_bytes(content)
-        with pytest.raises(DataError, match=f"{damaged.name}: it does not hold a teacher's answers; remove it"):
-            asked(19, other)
-        damaged.write_bytes(before)
-        shutil.rmtree(tmp_path / "m.run")
+    return call
 
 
-@pytest.mark.parametrize("simulate", [True, False])
-def test_both_stages_round_as_the_export_will(
-    authored: list[Article],
+def test_answers_are_kept(
+    teach: Teach,
     unseen: list[Article],
     tiny_tagger: LinearTagger,
     encoder_recipe: MakeRecipe,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    simulate: bool,
+) -> None:
+    """A second run finds them, whatever it does with them; other articles are asked about."""
+    monkeypatch.setattr(teaching, "_ASKED", 8)
+    answers = tmp_path / "answers"
+
+    def asked(count: int, epochs: float) -> list[str]:
+        lines = teach(encoder_recipe(fit={"epochs": epochs}, export=FP32), count, answers)
+        return [line for line in lines if "asking" in line]
+
+    assert asked(16, 0.5) == [f"asking the teacher about articles {n} to {n + 7} of 16" for n in (1, 9)]
+    assert len(list(answers.iterdir())) == 2
+    assert asked(16, 1.0) == []
+    assert asked(19, 1.0) == ["asking the teacher about articles 17 to 19 of 19"]
+    expected = np.concatenate(soft_targets([tiny_tagger], unseen[:8], 1.0))
+    kept = [np.load(file) for file in answers.iterdir()]
+    assert any(found.shape == expected.shape and np.allclose(found, expected, atol=1e-3) for found in kept)
+
+
+@pytest.mark.parametrize("content", ["nothing", "the beginning", "other answers"])
+def test_answers_that_were_damaged(teach: Teach, encoder_recipe: MakeRecipe, tmp_path: Path, content: str) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.5}, export=FP32)
+    teach(recipe, 4, tmp_path / "answers")
+    (file,) = (tmp_path / "answers").iterdir()
+    whole = file.read_bytes()
+    if content == "other answers":
+        np.save(file, np.load(file)[1:])
+    else:
+        file.write_bytes(whole[: 0 if content == "nothing" else len(whole) // 2])
+    with pytest.raises(DataError, match=f"{file.name}: it does not hold a teacher's answers; remove it"):
+        teach(recipe, 4, tmp_path / "answers")
+
+
+def test_answers_have_a_teacher_and_a_folder(
+    teach: Teach, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="answers are kept where a teacher is asked, and there is none; give a teacher"):
+        train(authored[:4], tmp_path / "m", recipe=encoder_recipe(), answers=tmp_path / "answers")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"answers cannot be kept there: .*; name another folder"):
+        teach(encoder_recipe(), 4, tmp_path / "file")
+
+
+@pytest.mark.parametrize("simulate", [True, False])
+def test_both_stages_round_as_the_export_will(
+    teach: Teach, encoder_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch, simulate: bool
 ) -> None:
     found = []
 
@@ -416,10 +437,7 @@ def test_both_stages_round_as_the_export_will(
         simulate_int8(encoder)
 
     monkeypatch.setattr(fitting, "simulate_int8", spy)
-    recipe = encoder_recipe(fit={"epochs": 0.5, "simulate_int8": simulate}, export=FP32)
-    train(
-        authored[20:26], tmp_path / "m", recipe=recipe, held_out=0, teachers=[tiny_tagger], unlabelled=bare(unseen[:8])
-    )
+    teach(encoder_recipe(fit={"epochs": 0.5, "simulate_int8": simulate}, export=FP32), 8)
     assert len(found) == (2 if simulate else 0)
 
 

@@ -112,7 +112,9 @@ def train(
     if not 0 <= held_out < 1:
         raise DataError(f"held_out is {held_out}, expected a share from 0 to below 1")
     unlabelled = list(unlabelled)
-    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled))
+    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled or answers))
+    if answers is not None and not teachers:
+        raise DataError("answers are kept where a teacher is asked, and there is none", hint="give a teacher, too")
     articles = list(articles)
     if not articles:
         raise DataError("the corpus has no article", hint="nutgraf data check CORPUS shows what was read")

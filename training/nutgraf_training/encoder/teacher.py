@@ -48,7 +48,7 @@ def ask(
         say: called with a line of progress.
 
     Raises:
-        DataError: a file of answers was damaged.
+        DataError: a file of answers was damaged, or none can be written there.
     """
     found: list[NDArray[np.float32]] = []
     ready: list[Tagger] = []
@@ -81,7 +81,12 @@ def _name(teachers: Sequence[Tagger], articles: Sequence[Article], temperature: 
 
 def _save(file: Path, array: NDArray[np.float32]) -> None:
     """All of it or nothing, in half precision."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"answers cannot be kept there: {error.strerror}", path=file.parent, hint="name another folder"
+        ) from None
     with file.with_suffix(".part").open("wb") as stream:
         np.save(stream, array.astype(np.float16))
     file.with_suffix(".part").rename(file)
