@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy import predicted, span
-from benchmarks.common import DEV, REAL, arguments, by_article, load, report
+from benchmarks.common import DEV, REAL, arguments, by_article, labels, load, report
 from benchmarks.peers.baseline import pipeline
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
@@ -33,14 +33,14 @@ def main() -> None:
     ]
     for name, sets in TRAINED_ON.items():
         articles = load(options.corpora, *sets)
-        baseline = pipeline().fit(texts(articles), np.concatenate(gold_numbers(articles, NEWS_ROLES)))
+        baseline = pipeline().fit(texts(articles), labels(articles))
         theirs = by_article(baseline.predict(texts(held)).astype(np.int64), held)
         with tempfile.TemporaryDirectory() as folder:
             train(articles, Path(folder) / "model", recipe="linear", held_out=0.0)
             ours = predicted(Path(folder) / "model", held)
         tables = {
-            model: confusion_tables(gold, labels, len(NEWS_ROLES))
-            for model, labels in (("plain baseline", theirs), ("linear tagger", ours))
+            model: confusion_tables(gold, found, len(NEWS_ROLES))
+            for model, found in (("plain baseline", theirs), ("linear tagger", ours))
         }
         for model, table in tables.items():
             scores = score_tables(table, NEWS_ROLES.labels)
