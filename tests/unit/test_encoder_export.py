@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import sys
 from collections.abc import Callable
@@ -76,6 +77,7 @@ def exported(
     folder = pretrained(request.param)
     model = make_model(folder)
     graphs = {precision: export_graph(model, precision=precision, tokens=128) for precision in ("fp32", "int8")}
+    graphs["int8, by token"] = export_graph(model, precision="int8", scale="token", tokens=128)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     special = tokenizer.encode("").ids
     settings = encoder_recipe(request.param).window
@@ -108,12 +110,37 @@ def test_the_graph_gives_what_the_model_gives(exported: Exported) -> None:
 
 @each_family
 def test_int8_gives_nearly_the_same_labels(exported: Exported) -> None:
-    ours, theirs = np.concatenate(exported.of_graph("int8")), np.concatenate(exported.of_graph("fp32"))
-    assert len(ours) > 200
-    assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() > 0.95
-    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
-    assert not np.array_equal(ours, theirs)
-    assert len(exported.graphs["int8"]) < 0.45 * len(exported.graphs["fp32"])
+    theirs = np.concatenate(exported.of_graph("fp32"))
+    for precision in ("int8", "int8, by token"):
+        ours = np.concatenate(exported.of_graph(precision))
+        assert len(ours) > 200
+        assert (ours.argmax(axis=1) == theirs.argmax(axis=1)).mean() > 0.95
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
+        assert not np.array_equal(ours, theirs)
+        assert len(exported.graphs[precision]) < 0.45 * len(exported.graphs["fp32"])
+
+
+@bert_alone
+def test_a_scale_for_every_token_spares_the_others(exported: Exported) -> None:
+    """One token with a value a hundred times as large as the others' makes the steps of its whole window coarse."""
+    model, window = copy.deepcopy(exported.model), max(exported.windows, key=lambda window: len(window.ids))
+    inputs = graph_inputs(window)
+    wide, seen = model.encoder.encoder.layer[0].intermediate.dense, []
+    hook = wide.register_forward_pre_hook(lambda _, given: seen.append(given[0][0, 10]))
+    with torch.no_grad():
+        model(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+        hook.remove()
+        wide.weight[0], wide.bias[0] = 300.0 * seen[0] / (seen[0] @ seen[0]), -150.0
+        model.encoder.encoder.layer[0].output.dense.weight[:, 0] *= 0.1
+
+    def logits(**how: str) -> Floats:
+        graph = export_graph(model, tokens=128, **{"precision": "int8", **how})
+        session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        return session.run([OUTPUT], inputs)[0]
+
+    full = logits(precision="fp32")
+    by_window, by_token = (float(np.square(logits(scale=scale) - full).mean()) for scale in ("window", "token"))
+    assert by_token < 0.8 * by_window
 
 
 @each_family
@@ -157,13 +184,19 @@ def test_int8_that_changes_labels_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
     pretrained: Pretrained,
 ) -> None:
-    """Stands in for int8: a classifier that gives another label to some paragraphs."""
-    other = onnx.load_from_string(exported.graphs["fp32"])
-    (weight,) = (tensor for tensor in other.graph.initializer if tensor.name.endswith("classifier.inner.weight"))
-    changed = onnx.numpy_helper.to_array(weight) * np.array([[0.5], *[[1.0]] * 6], dtype=np.float32)
-    weight.CopyFrom(onnx.numpy_helper.from_array(changed, weight.name))
-    graphs = {"fp32": exported.graphs["fp32"], "int8": other.SerializeToString()}
-    monkeypatch.setattr(fitting, "export_graph", lambda model, *, precision, tokens: graphs[precision])
+    """Stand in for int8: classifiers that give another label to some paragraphs."""
+    graphs = {"fp32": exported.graphs["fp32"]}
+    for scale, factor in (("window", 0.5), ("token", 0.9)):
+        other = onnx.load_from_string(exported.graphs["fp32"])
+        (weight,) = (tensor for tensor in other.graph.initializer if tensor.name.endswith("classifier.inner.weight"))
+        changed = onnx.numpy_helper.to_array(weight) * np.array([[factor], *[[1.0]] * 6], dtype=np.float32)
+        weight.CopyFrom(onnx.numpy_helper.from_array(changed, weight.name))
+        graphs[scale] = other.SerializeToString()
+
+    def stand_in(model: NutgrafModel, *, precision: str, tokens: int, scale: str = "") -> bytes:
+        return graphs[scale or precision]
+
+    monkeypatch.setattr(fitting, "export_graph", stand_in)
     tokenizer = Tokenizer.from_file(str(pretrained("bert") / "tokenizer.json"))
     compared = [
         window
@@ -178,17 +211,20 @@ def test_int8_that_changes_labels_is_not_written(
         return fitting._export(exported.model, compared, recipe, lines.append)
 
     content, record = export("int8", 1.0)
-    share = record["int8_agrees_with_fp32"]
-    assert 0.5 < share < 1.0
+    shares = record["int8_agrees_with_fp32"]
+    assert list(shares) == ["window", "token"]
+    assert 0.5 < shares["window"] < shares["token"] < 1.0
     paragraphs = sum(len(article.paragraphs) for article in authored[:6])
-    assert record == {"precision": "fp32", "int8_agrees_with_fp32": share, "paragraphs_compared": paragraphs}
+    assert record == {"precision": "fp32", "int8_agrees_with_fp32": shares, "paragraphs_compared": paragraphs}
     assert content == graphs["fp32"]
     assert lines[0] == "exporting"
-    assert re.fullmatch(
-        r"warning: int8 gives the label of fp32 to \d\d\.\d% of paragraphs, less than export\.agreement = 1\.0; "
-        "the model is written in fp32",
-        lines[1],
-    )
-    assert export("int8", 0.5) == (graphs["int8"], {**record, "precision": "int8"})
+    for line, scale in zip(lines[1:3], shares, strict=True):
+        said = rf"int8 with a scale for every {scale} gives the label of fp32 to \d\d\.\d% of paragraphs, "
+        assert re.fullmatch(said + r"less than export\.agreement = 1\.0", line)
+    assert lines[3:] == ["warning: the model is written in fp32"]
+    small = {**record, "precision": "int8"}
+    assert export("int8", shares["token"] - 1e-3) == (graphs["token"], small)
+    assert len(lines) == 2
+    assert export("int8", 0.5) == (graphs["window"], {**small, "int8_agrees_with_fp32": {"window": shares["window"]}})
     assert lines == ["exporting"]
     assert export("fp32", 1.0) == (graphs["fp32"], {"precision": "fp32"})

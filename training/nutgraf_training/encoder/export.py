@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from nutgraf.encoder import INPUTS, OUTPUT
 from nutgraf.graph import check_graph
@@ -24,7 +25,7 @@ __all__ = ["export_graph"]
 _OPSET = 23
 
 
-def export_graph(model: NutgrafModel, *, precision: str, tokens: int) -> bytes:
+def export_graph(model: NutgrafModel, *, precision: str, tokens: int, scale: str = "window") -> bytes:
     """The graph that ``nutgraf.encoder`` runs.
 
     Args:
@@ -33,6 +34,8 @@ def export_graph(model: NutgrafModel, *, precision: str, tokens: int) -> bytes:
             (seven for matrices: on processors without VNNI two products of eight bits overflow), and computes products
             of matrices in integers, with activations scaled by their largest value.
         tokens: the longest window.
+        scale: what enters the feed-forward layers is scaled, in ``int8``, by the largest value of the ``window``, or of
+            each ``token`` (Yao et al., 2022, arXiv:2206.01861), which rounds less and is a fifth slower.
 
     Returns:
         an ONNX model with the inputs ``nutgraf.encoder.INPUTS`` and the output ``nutgraf.encoder.OUTPUT``.
@@ -40,6 +43,8 @@ def export_graph(model: NutgrafModel, *, precision: str, tokens: int) -> bytes:
     single = _OneWindow(copy.deepcopy(model).float().cpu().eval())
     if precision == "int8":
         _shrink_embeddings(single)
+        if scale == "token":
+            _scale_tokens(single.model.encoder)
     length = torch.export.Dim("tokens", min=2, max=tokens)
     paragraphs = torch.export.Dim("paragraphs", min=2, max=tokens)
     example = (torch.arange(24)[None] % 7 + 3, (torch.arange(24) // 8)[None], torch.arange(3)[None])
@@ -122,6 +127,28 @@ def _shrink_embeddings(module: nn.Module) -> None:
             setattr(module, name, _SmallEmbedding(child))
         else:
             _shrink_embeddings(child)
+
+
+class _TokenScaled(nn.Module):
+    """A linear layer that sees every token divided by its largest value."""
+
+    def __init__(self, inner: nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = inner.weight, inner.bias
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        scale = hidden.abs().amax(dim=-1, keepdim=True).clamp(min=1e-6)
+        product = linear(hidden / scale, self.weight) * scale
+        return product if self.bias is None else product + self.bias
+
+
+def _scale_tokens(encoder: nn.Module) -> None:
+    """In the feed-forward layers, those that are not square."""
+    for name, child in encoder.named_children():
+        if isinstance(child, nn.Linear) and child.in_features != child.out_features:
+            setattr(encoder, name, _TokenScaled(child))
+        else:
+            _scale_tokens(child)
 
 
 def _plain(file: Path) -> bytes:
