@@ -136,7 +136,8 @@ def test_a_scale_for_every_token_spares_the_others(exported: Exported) -> None:
     def logits(**how: str) -> Floats:
         graph = export_graph(model, tokens=128, **{"precision": "int8", **how})
         session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-        return session.run([OUTPUT], inputs)[0]
+        found: Floats = session.run([OUTPUT], inputs)[0]
+        return found
 
     full = logits(precision="fp32")
     by_window, by_token = (float(np.square(logits(scale=scale) - full).mean()) for scale in ("window", "token"))
