@@ -30,8 +30,8 @@ FILES = [MANIFEST, WEIGHTS, SETTINGS, "README.md", "trained_on.txt"]
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A copy of the bundled model."""
-    return Path(shutil.copytree(model_path("default"), tmp_path / "copy"))
+    """A copy of the bundled linear model."""
+    return Path(shutil.copytree(model_path("linear"), tmp_path / "copy"))
 
 
 def refusal(folder: Path) -> str:

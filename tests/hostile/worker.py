@@ -28,10 +28,13 @@ HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 def serve() -> None:
     """Answers jobs until standard input ends."""
+    import onnxruntime  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import rich.table  # noqa: F401
+    import tokenizers  # noqa: F401
 
     import nutgraf.cli
+    import nutgraf.encoder
 
     if "training" in sys.argv[1:]:
         import datasketch  # noqa: F401
@@ -39,7 +42,8 @@ def serve() -> None:
         import nutgraf_training.linear
         import nutgraf_training.train  # noqa: F401
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
-        nutgraf.cli.app(["predict", __file__, "--format", "text", "--json"])  # imports the rest
+        # Imports the rest. The encoder is not run: the threads of its tokenizer would be missing in the children.
+        nutgraf.cli.app(["predict", __file__, "--format", "text", "--json", "--model", "linear"])
     for line in sys.stdin:
         job = json.loads(line)
         print(json.dumps(perform(job)), flush=True)
