@@ -1,7 +1,7 @@
 # make demo   sets up, annotates the article in seeds/, trains on the shipped corpus and evaluates on held-out articles
 # make test   sets up and runs linters, the type checker and every test
 # make model  trains the models that ship, make teacher the one that teaches the default first (both need the joined corpora:
-#             see data/corpus/DATASHEET.md; and articles without labels in $(CORPORA)/unlabelled.jsonl)
+#             see data/corpus/DATASHEET.md; and articles without labels, of which benchmarks/unlabelled.py chooses)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -38,7 +38,10 @@ test: $(VENV)/.dev
 teacher: $(VENV)/.encoder
 	$(BIN)/nutgraf train $(LABELLED) --recipe encoder-base --encoder $(ENCODERS)/all-mpnet-base-v2 --out $(TEACHER)
 
-model: $(VENV)/.encoder
+$(CORPORA)/unlabelled.jsonl: $(VENV)/.encoder
+	$(BIN)/python -m benchmarks.unlabelled --corpora $(CORPORA)
+
+model: $(VENV)/.encoder $(CORPORA)/unlabelled.jsonl
 	$(BIN)/nutgraf train $(LABELLED) --about training/cards/linear.md --force --out model/nutgraf/models/linear
 	$(BIN)/nutgraf train $(LABELLED) --recipe distil --encoder $(ENCODERS)/all-MiniLM-L6-v2 \
 	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl \

@@ -60,6 +60,13 @@ class ChainSettings:
 
 
 @dataclass(frozen=True)
+class EncoderChainSettings(ChainSettings):
+    """The same for encoders, which calibrate on few articles and have read the neighbours: encoder-small.toml."""
+
+    l2: float = 300.0
+
+
+@dataclass(frozen=True)
 class EncoderSettings:
     """The ``[encoder]`` table: see training/recipes/encoder-small.toml."""
 
@@ -148,6 +155,7 @@ class Recipe(ABC):
     """
 
     kind: ClassVar[str] = ""
+    chain_settings: ClassVar[type[ChainSettings]] = ChainSettings
 
     name: str
     seed: int
@@ -171,7 +179,7 @@ class Recipe(ABC):
         seed = record.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
             raise ValueError(f"its seed is {seed!r}, expected a whole number from 0 to 2^32 - 1")
-        chain = _table(ChainSettings, "chain", record.get("chain", {}))
+        chain = _table(recipe.chain_settings, "chain", record.get("chain", {}))
         found = recipe(name=name, seed=seed, chain=chain, **recipe._tables(record))
         assert isinstance(found, cls)
         return found
@@ -220,6 +228,7 @@ class EncoderRecipe(Recipe):
     """How to train an encoder tagger."""
 
     kind: ClassVar[str] = "encoder"
+    chain_settings: ClassVar[type[ChainSettings]] = EncoderChainSettings
 
     encoder: EncoderSettings
     window: WindowSettings
