@@ -18,6 +18,7 @@ from nutgraf_data.errors import DataError, MissingExtraError
 __all__ = [
     "ChainSettings",
     "DistilSettings",
+    "EncoderChainSettings",
     "EncoderFitSettings",
     "EncoderRecipe",
     "EncoderSettings",
