@@ -38,7 +38,7 @@ test: $(VENV)/.dev
 teacher: $(VENV)/.encoder
 	$(BIN)/nutgraf train $(LABELLED) --recipe encoder-base --encoder $(ENCODERS)/all-mpnet-base-v2 --out $(TEACHER)
 
-$(CORPORA)/unlabelled.jsonl: $(VENV)/.encoder
+$(CORPORA)/unlabelled.jsonl: | $(VENV)/.encoder
 	$(BIN)/python -m benchmarks.unlabelled --corpora $(CORPORA)
 
 model: $(VENV)/.encoder $(CORPORA)/unlabelled.jsonl
