@@ -428,7 +428,11 @@ def fuzz(seed: int = 20240424) -> Iterator[Input]:
 INPUTS = [*texts(), *fields(), *json_structures(), *tables(), *packed(), *fuzz()]
 #: So much that is no nonsense that an encoder works on it for minutes; the linear tagger reads it.
 LONG = {
-    *("paragraphs-10mb", "letters-100k", "different-letters-100k", "quoted-100k", "paragraphs-100k"),
+    "paragraphs-10mb",
+    "letters-100k",
+    "different-letters-100k",
+    "quoted-100k",
+    "paragraphs-100k",
     "csv-one-article-100k",
 }
 SMALL = [given for given in INPUTS if isinstance(given.content, bytes) and len(given.content) < 100_000]

@@ -18,6 +18,7 @@ from nutgraf.tagger import Tagger, batches
 from nutgraf.windows import Window
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
+from nutgraf_data.files import replacing
 from nutgraf_training.encoder.device import uses_bf16
 from nutgraf_training.encoder.modeling import NutgrafConfig, NutgrafModel
 from nutgraf_training.encoder.trainer import is_main, wait_for
@@ -39,13 +40,16 @@ def ask(
     settings: EncoderFitSettings,
     say: Callable[[str], None],
 ) -> list[NDArray[np.float32]]:
-    """``soft_targets``, saved as they come: asking is the longer half of the work, and is not done twice.
+    """``soft_targets``, saved as they come: asking takes long, and is not done twice.
 
     Args:
         teachers, articles, temperature: see ``soft_targets``.
         folder: where the answers are kept, beside those of other teachers and to other articles.
         settings: their ``precision``, for teachers that torch runs.
         say: called with a line of progress.
+
+    Returns:
+        for each article ``(paragraphs, labels)`` probabilities, rounded to half precision.
 
     Raises:
         DataError: a file of answers was damaged, or none can be written there.
@@ -87,9 +91,8 @@ def _save(file: Path, array: NDArray[np.float32]) -> None:
         raise DataError(
             f"answers cannot be kept there: {error.strerror}", path=file.parent, hint="name another folder"
         ) from None
-    with file.with_suffix(".part").open("wb") as stream:
+    with replacing(file) as temporary, temporary.open("wb") as stream:
         np.save(stream, array.astype(np.float16))
-    file.with_suffix(".part").rename(file)
 
 
 def _faster(teacher: Tagger, settings: EncoderFitSettings) -> Tagger:
