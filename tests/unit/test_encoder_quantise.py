@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nutgraf_training.encoder.quantise import simulate_int8
+from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 
 
 def layer() -> nn.Linear:
@@ -60,3 +60,21 @@ def test_a_window_of_zeros() -> None:
     rounded = layer()
     simulate_int8(rounded)
     torch.testing.assert_close(rounded.train()(torch.zeros(1, 2, 16))[0, 0], rounded.bias)
+
+
+def test_rounded_weights_stay_and_are_few() -> None:
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"words": nn.Embedding(2000, 8), "places": nn.Embedding(10, 8), "dense": layer()})
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    round_weights(model)
+    once = {name: value.clone() for name, value in model.state_dict().items()}
+    for name, steps in (("words.weight", 127), ("dense.weight", 64)):
+        step = before[name].abs().amax(1, keepdim=True) / steps
+        places = once[name] / step
+        torch.testing.assert_close(places, places.round(), atol=1e-3, rtol=0)
+        assert 0 < (once[name] - before[name]).abs().max() <= step.max() / 2 * 1.001
+    for name in ("places.weight", "dense.bias"):
+        assert torch.equal(once[name], before[name])
+    round_weights(model)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, once[name], atol=1e-7, rtol=0)

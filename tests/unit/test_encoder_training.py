@@ -36,7 +36,7 @@ from nutgraf_training.encoder import teacher as teaching
 from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.modeling import NutgrafModel
-from nutgraf_training.encoder.quantise import simulate_int8
+from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.provenance import paragraph_digests, trained_on
@@ -439,6 +439,48 @@ def test_both_stages_round_as_the_export_will(
     monkeypatch.setattr(fitting, "simulate_int8", spy)
     teach(encoder_recipe(fit={"epochs": 0.5, "simulate_int8": simulate}, export=FP32), 8)
     assert len(found) == (2 if simulate else 0)
+
+
+def test_the_mean_of_several_runs(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another seed each, and what is finished is not done again."""
+    recipe = encoder_recipe(fit={"runs": 3, "epochs": 1.0}, export={**FP32, "keep_weights": True})
+    seeds, states = [], []
+
+    def spy(stage: running.Stage, *rest: Any) -> NutgrafModel:
+        model = running.run_stage(stage, *rest)
+        seeds.append(stage.seed)
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        return model
+
+    monkeypatch.setattr(fitting, "run_stage", spy)
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0, say=Interrupt("training, run 3 of 3: epoch"))
+    said = Interrupt()
+    train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0, say=said)
+    done = [line for line in said.lines if "finished before" in line]
+    assert done == [f"training, run {n} of 3: finished before, reading it" for n in (1, 2)]
+    assert seeds == [0, 1, 0, 1, 2]
+    found = NutgrafModel.from_pretrained(tmp_path / "m").state_dict()
+    first, second, third = states[2:]
+    weight = "classifier.weight"
+    assert not torch.equal(first[weight], second[weight])
+    for name, value in found.items():
+        torch.testing.assert_close(value, (first[name] + second[name] + third[name]) / 3)
+
+
+@pytest.mark.parametrize("simulate", [True, False])
+def test_weights_are_stored_as_training_rounded_them(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, simulate: bool
+) -> None:
+    recipe = encoder_recipe(fit={"simulate_int8": simulate, "epochs": 0.5}, export={**FP32, "keep_weights": True})
+    train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0)
+    model = NutgrafModel.from_pretrained(tmp_path / "m")
+    found = copy.deepcopy(model)
+    round_weights(found.encoder)
+    largest = max((a - b).abs().max() for a, b in zip(found.parameters(), model.parameters(), strict=True))
+    assert (largest < 1e-6) == simulate
 
 
 def test_a_teacher_that_kept_its_weights_is_run_by_torch(

@@ -62,7 +62,7 @@ class ChainSettings:
 
 @dataclass(frozen=True)
 class EncoderChainSettings(ChainSettings):
-    """The same for encoders, which calibrate on few articles and have read the neighbours: encoder-small.toml."""
+    """The ``[chain]`` table of an encoder, which has read the neighbours and is calibrated on few articles."""
 
     l2: float = 300.0
 
@@ -97,11 +97,12 @@ class EncoderFitSettings:
     smoothing: float = 0.02
     validation: float = 0.1
     folds: int = 0
+    runs: int = 1
     simulate_int8: bool = False
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "head_learning_rate", "batch_windows", "accumulate"):
+        for name in ("epochs", "learning_rate", "head_learning_rate", "batch_windows", "accumulate", "runs"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected more than 0")
         if not 0 < self.layer_decay <= 1:

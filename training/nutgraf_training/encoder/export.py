@@ -18,6 +18,7 @@ from torch.nn.functional import linear
 from nutgraf.encoder import INPUTS, OUTPUT
 from nutgraf.graph import check_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.quantise import EMBEDDING_STEPS, LARGE
 
 __all__ = ["export_graph"]
 
@@ -35,7 +36,7 @@ def export_graph(model: NutgrafModel, *, precision: str, tokens: int, scale: str
             of matrices in integers, with activations scaled by their largest value.
         tokens: the longest window.
         scale: what enters the feed-forward layers is scaled, in ``int8``, by the largest value of the ``window``, or of
-            each ``token`` (Yao et al., 2022, arXiv:2206.01861), which rounds less and is a fifth slower.
+            each ``token`` (Yao et al., 2022, arXiv:2206.01861), which rounds less and is slower.
 
     Returns:
         an ONNX model with the inputs ``nutgraf.encoder.INPUTS`` and the output ``nutgraf.encoder.OUTPUT``.
@@ -112,7 +113,7 @@ class _SmallEmbedding(nn.Module):
     def __init__(self, embedding: nn.Embedding) -> None:
         super().__init__()
         weight = embedding.weight.data
-        scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / 127.0
+        scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / EMBEDDING_STEPS
         self.register_buffer("rows", torch.round(weight / scale).to(torch.int8))
         self.register_buffer("scale", scale)
 
@@ -123,7 +124,7 @@ class _SmallEmbedding(nn.Module):
 
 def _shrink_embeddings(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if isinstance(child, nn.Embedding) and child.num_embeddings > 1000:
+        if isinstance(child, nn.Embedding) and child.num_embeddings > LARGE:
             setattr(module, name, _SmallEmbedding(child))
         else:
             _shrink_embeddings(child)

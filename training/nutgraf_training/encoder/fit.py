@@ -28,10 +28,10 @@ from nutgraf_training.chain import calibrate
 from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, make_dataset, read_back
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.modeling import NutgrafModel
-from nutgraf_training.encoder.quantise import simulate_int8
+from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 from nutgraf_training.encoder.run_folder import claim
 from nutgraf_training.encoder.teacher import KEPT, ask
-from nutgraf_training.encoder.trainer import Stage, is_main, read_result, run_stage, windows_logits
+from nutgraf_training.encoder.trainer import Stage, is_main, mean_of, read_result, run_stage, windows_logits
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
 
@@ -224,14 +224,22 @@ class _Work:
         members: Sequence[int] | Ints,
         held: Ints | None = None,
     ) -> NutgrafModel:
-        """Fine-tunes on some of the articles and keeps the state that does best on ``held``."""
+        """Fine-tunes on some of the articles, with several seeds, and takes the mean of the best states on ``held``."""
         fit = self.recipe.fit
         members = [i for i in members if self.targets[i].any()]
         if not members:
             raise DataError("none of the articles to train on has a label", hint="expected labels in more articles")
-        stage = Stage(name, self.run / folder, fit.epochs, fit.learning_rate, self.recipe.seed)
-        chosen_on = self.rows(held) if held is not None and len(held) else None
-        return self.run_stage(stage, start, self.rows(members), chosen_on)
+        rows, chosen_on = self.rows(members), self.rows(held) if held is not None and len(held) else None
+        found = []
+        for number in range(fit.runs):
+            title = f"{name}, run {number + 1} of {fit.runs}" if fit.runs > 1 else name
+            place = self.run / (f"{folder}-{number + 1}" if number else folder)
+            stage = Stage(title, place, fit.epochs, fit.learning_rate, self.recipe.seed + number)
+            found.append(self.run_stage(stage, start, rows, chosen_on))
+        model = mean_of(found)
+        if fit.simulate_int8:
+            round_weights(model.encoder)
+        return model
 
     def distil(
         self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], answers: Path, held: Ints
@@ -298,21 +306,23 @@ def _export(
     full = export_graph(model, precision="fp32", tokens=recipe.window.tokens)
     if recipe.export.precision == "fp32":
         return full, {"precision": "fp32"}
-    theirs, found = labels(full), {}
+    theirs, found, record = labels(full), {}, {}
     for scale in ("window", "token"):  # the faster one first
         small = export_graph(model, precision="int8", scale=scale, tokens=recipe.window.tokens)
         agreement = float((labels(small) == theirs).mean())
         found[scale] = round(agreement, 4)
+        record = {"int8_agrees_with_fp32": found, "paragraphs_compared": len(theirs)}
         if agreement >= recipe.export.agreement:
-            break
+            return small, {"precision": "int8", **record}
         say(
             f"int8 with a scale for every {scale} gives the label of fp32 to {agreement:.1%} of paragraphs, less than "
             f"export.agreement = {recipe.export.agreement}"
         )
-    else:
-        say("warning: the model is written in fp32")
-        return full, {"precision": "fp32", "int8_agrees_with_fp32": found, "paragraphs_compared": len(theirs)}
-    return small, {"precision": "int8", "int8_agrees_with_fp32": found, "paragraphs_compared": len(theirs)}
+    say(
+        "warning: the model is written in fp32; in a copy of the recipe, fit.simulate_int8 = true brings int8 nearer, "
+        "or set export.agreement lower"
+    )
+    return full, {"precision": "fp32", **record}
 
 
 def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:

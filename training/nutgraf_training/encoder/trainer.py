@@ -28,7 +28,7 @@ from nutgraf_training.encoder.modeling import IGNORED, NutgrafModel
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.recipe import EncoderFitSettings
 
-__all__ = ["DONE", "Stage", "is_main", "read_result", "run_stage", "wait_for", "windows_logits"]
+__all__ = ["DONE", "Stage", "is_main", "mean_of", "read_result", "run_stage", "wait_for", "windows_logits"]
 
 #: How often a run is evaluated and saved, per epoch.
 _SAVES_AN_EPOCH = 2
@@ -64,6 +64,18 @@ def read_result(folder: Path) -> NutgrafModel:
     """The model that a finished stage gave."""
     model: NutgrafModel = NutgrafModel.from_pretrained(folder / "model")
     return model
+
+
+def mean_of(models: Sequence[NutgrafModel]) -> NutgrafModel:
+    """The first of some models that began alike, given the mean of their weights.
+
+    Wortsman et al., 2022, arXiv:2203.05482.
+    """
+    states = [model.state_dict() for model in models]
+    with torch.no_grad():
+        for name, weight in states[0].items():
+            weight.copy_(torch.stack([state[name] for state in states]).mean(0))
+    return models[0]
 
 
 def wait_for(file: Path) -> None:
