@@ -178,6 +178,16 @@ def test_exporting_leaves_the_model_as_it_was(exported: Exported, pretrained: Pr
     assert all(torch.equal(fresh[name], value) for name, value in exported.model.state_dict().items())
 
 
+@pytest.mark.parametrize("exported", ["bert", "roberta"], indirect=True)
+@pytest.mark.parametrize("precision", ["fp32", "int8, by token"])
+def test_attention_reads_the_linear_layers_as_they_are(exported: Exported, precision: str) -> None:
+    nodes = onnx.load_from_string(exported.graphs[precision]).graph.node
+    attention = [node for node in nodes if node.op_type == "Attention"]
+    assert len(attention) == exported.model.config.encoder.num_hidden_layers
+    assert {len(node.input) for node in attention} == {3}  # no mask
+    assert "Transpose" not in {node.op_type for node in nodes}
+
+
 @each_family
 def test_rounded_weights_are_what_int8_stores(exported: Exported) -> None:
     rounded = copy.deepcopy(exported.model)

@@ -1,4 +1,4 @@
-"""Fused attention for encoders that transformers runs without."""
+"""Attention where transformers has a slower one: MPNet's in training, BERT's and RoBERTa's in an exported graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_outputs import BaseModelOutput
 
-__all__ = ["use_fused_attention"]
+__all__ = ["use_exported_attention", "use_fused_attention"]
 
 
 def use_fused_attention(encoder: nn.Module) -> None:
@@ -27,6 +27,19 @@ def use_fused_attention(encoder: nn.Module) -> None:
             module.forward = types.MethodType(_encode, module)
         elif isinstance(module, MPNetSelfAttention):
             module.forward = types.MethodType(_attend, module)
+
+
+def use_exported_attention(encoder: nn.Module) -> None:
+    """Gives a BERT or RoBERTa encoder, before it is exported, attention without a mask; leaves others alone.
+
+    In a window by itself every token sees every other, and the operator takes what the linear layers give as it is.
+    """
+    from transformers.models.bert.modeling_bert import BertSelfAttention
+    from transformers.models.roberta.modeling_roberta import RobertaSelfAttention
+
+    for module in encoder.modules():
+        if isinstance(module, BertSelfAttention | RobertaSelfAttention):
+            module.forward = types.MethodType(_attend_whole, module)
 
 
 def _encode(self: Any, hidden_states: Tensor, attention_mask: Tensor | None = None, **_: Any) -> BaseModelOutput:
@@ -48,3 +61,10 @@ def _attend(self: Any, hidden_states: Tensor, attention_mask: None, position_bia
     query, key, value = (part(hidden_states).view(shape).transpose(1, 2) for part in (self.q, self.k, self.v))
     found = scaled_dot_product_attention(query, key, value, attn_mask=position_bias.to(query.dtype))
     return (self.o(found.transpose(1, 2).reshape(hidden_states.shape)),)
+
+
+def _attend_whole(self: Any, hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+    """Stands in for ``BertSelfAttention.forward``."""
+    heads = self.num_attention_heads
+    parts = (self.query(hidden_states), self.key(hidden_states), self.value(hidden_states))
+    return torch.onnx.ops.attention(*parts, q_num_heads=heads, kv_num_heads=heads)[0], None

@@ -17,6 +17,7 @@ from torch.nn.functional import linear
 
 from nutgraf.encoder import INPUTS, OUTPUT
 from nutgraf.graph import check_graph
+from nutgraf_training.encoder.attention import use_exported_attention
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.quantise import EMBEDDING_STEPS, LARGE
 
@@ -42,6 +43,7 @@ def export_graph(model: NutgrafModel, *, precision: str, tokens: int, scale: str
         an ONNX model with the inputs ``nutgraf.encoder.INPUTS`` and the output ``nutgraf.encoder.OUTPUT``.
     """
     single = _OneWindow(copy.deepcopy(model).float().cpu().eval())
+    use_exported_attention(single.model.encoder)
     if precision == "int8":
         _shrink_embeddings(single)
         if scale == "token":
