@@ -77,18 +77,21 @@ class Bench:
             (home / "ready").touch()
         return home / "bin" / "python"
 
-    def variables(self, threads: int) -> dict[str, str]:
+    def variables(self, threads: int, batch: int) -> dict[str, str]:
         """The environment variables of a peer's process."""
         return {
             **os.environ,
             "NUTGRAF_BENCH_ENCODER": str(self.encoder),
             "NUTGRAF_BENCH_THREADS": str(threads),
+            "NUTGRAF_BENCH_BATCH": str(batch),
         }
 
-    def run(self, name: str, mode: str, first: Path, second: Path, *, threads: int = 2) -> dict[str, Any]:
+    def run(
+        self, name: str, mode: str, first: Path, second: Path, *, threads: int = 2, batch: int = 8
+    ) -> dict[str, Any]:
         """What the harness prints."""
         command = [str(self.python(name)), str(HARNESS), PEERS.get(name, OURS).module, mode, str(first), str(second)]
-        done = subprocess.run(command, env=self.variables(threads), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.variables(threads, batch), capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{name} {mode} failed:\n{done.stderr[-2000:]}")
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -53,5 +53,5 @@ def fit(texts: Sequence[str], labels: Sequence[str], folder: str) -> None:
 def load(folder: str) -> Callable[[Sequence[str]], Sequence[str]]:
     """Reads a model."""
     classify = pipeline("text-classification", model=folder, device="cpu")
-    size = int(os.environ.get("NUTGRAF_BENCH_BATCH", "8"))
+    size = int(os.environ["NUTGRAF_BENCH_BATCH"])
     return lambda texts: [found["label"] for found in classify(list(texts), truncation=True, batch_size=size)]
