@@ -35,8 +35,8 @@ from nutgraf_training.encoder import device
 from nutgraf_training.encoder import teacher as teaching
 from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
-from nutgraf_training.encoder.modeling import NutgrafModel, SharedDropout
-from nutgraf_training.encoder.quantise import round_weights
+from nutgraf_training.encoder.modeling import NutgrafModel
+from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.provenance import paragraph_digests, trained_on
@@ -427,52 +427,18 @@ def test_answers_have_a_teacher_and_a_folder(
 
 
 @pytest.mark.parametrize("simulate", [True, False])
-def test_only_fine_tuning_has_noise(
+def test_both_stages_round_as_the_export_will(
     teach: Teach, encoder_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch, simulate: bool
 ) -> None:
-    """Rounds of a teacher's answers hide, drop and round nothing; each begins with what the one before it gave."""
-    found: list[tuple[Any, ...]] = []
-    rounded: list[torch.nn.Module] = []
+    found = []
 
-    def spy(stage: running.Stage, start: Callable[[], NutgrafModel], *rest: Any) -> NutgrafModel:
-        rows, _, collator, *_ = rest
-        begun = start()
-        drops = {m.p for m in begun.modules() if isinstance(m, torch.nn.Dropout | SharedDropout)}
-        model = running.run_stage(stage, lambda: begun, *rest)
-        found.append((stage.name, stage.seed, collator.hide, drops, len(rows), begun, model))
-        return model
+    def spy(encoder: torch.nn.Module) -> None:
+        found.append(encoder)
+        simulate_int8(encoder)
 
-    monkeypatch.setattr(fitting, "run_stage", spy)
-    monkeypatch.setattr(fitting, "simulate_int8", rounded.append)
-    fit = {"epochs": 0.5, "simulate_int8": simulate, "hide_tokens": 0.2, "dropout": 0.3}
-    teach(encoder_recipe(fit=fit, distil={"epochs": 1.0, "rounds": 2}, export=FP32), 8)
-    names, seeds, hidden, drops, _, _, _ = zip(*found, strict=True)
-    assert names == ("distilling, 1 of 2", "distilling, 2 of 2", "training")
-    assert seeds == (0, 1, 0)
-    assert hidden == (0.0, 0.0, 0.2)
-    assert drops[0] == drops[1] == {0.0}
-    assert 0.3 in drops[2]
-    assert rounded == ([found[2][5].encoder] if simulate else [])
-
-
-def test_a_round_begins_where_the_one_before_it_ended(
-    teach: Teach, encoder_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun: list[torch.Tensor] = []
-    ended: list[torch.Tensor] = []
-
-    def spy(stage: running.Stage, start: Callable[[], NutgrafModel], *rest: Any) -> NutgrafModel:
-        begun.append(start().classifier.weight.detach().clone())
-        model = running.run_stage(stage, start, *rest)
-        ended.append(model.classifier.weight.detach().clone())
-        return model
-
-    monkeypatch.setattr(fitting, "run_stage", spy)
-    teach(encoder_recipe(fit={"epochs": 0.5}, distil={"epochs": 1.0, "rounds": 2}, export=FP32), 8)
-    assert len(begun) == 3
-    assert torch.equal(begun[1], ended[0])
-    assert torch.equal(begun[2], ended[1])
-    assert not torch.equal(begun[1], begun[2])
+    monkeypatch.setattr(fitting, "simulate_int8", spy)
+    teach(encoder_recipe(fit={"epochs": 0.5, "simulate_int8": simulate}, export=FP32), 8)
+    assert len(found) == (2 if simulate else 0)
 
 
 def test_the_mean_of_several_runs(
@@ -480,8 +446,7 @@ def test_the_mean_of_several_runs(
 ) -> None:
     """Another seed each, and what is finished is not done again."""
     recipe = encoder_recipe(fit={"runs": 3, "epochs": 1.0}, export={**FP32, "keep_weights": True})
-    seeds: list[int] = []
-    states: list[dict[str, torch.Tensor]] = []
+    seeds, states = [], []
 
     def spy(stage: running.Stage, *rest: Any) -> NutgrafModel:
         model = running.run_stage(stage, *rest)
@@ -491,11 +456,11 @@ def test_the_mean_of_several_runs(
 
     monkeypatch.setattr(fitting, "run_stage", spy)
     with pytest.raises(KeyboardInterrupt):
-        train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0, say=Interrupt("training, 3 of 3: epoch"))
+        train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0, say=Interrupt("training, run 3 of 3: epoch"))
     said = Interrupt()
     train(authored[:8], tmp_path / "m", recipe=recipe, held_out=0, say=said)
     done = [line for line in said.lines if "finished before" in line]
-    assert done == [f"training, {n} of 3: finished before, reading it" for n in (1, 2)]
+    assert done == [f"training, run {n} of 3: finished before, reading it" for n in (1, 2)]
     assert seeds == [0, 1, 0, 1, 2]
     found = NutgrafModel.from_pretrained(tmp_path / "m").state_dict()
     first, second, third = states[2:]

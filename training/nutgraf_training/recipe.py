@@ -123,13 +123,12 @@ class DistilSettings:
     """The ``[distil]`` table: see training/recipes/distil.toml. Used where there is a teacher."""
 
     epochs: float = 2.0
-    rounds: int = 1
     learning_rate: float = 2e-4
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.rounds, self.learning_rate, self.temperature) <= 0:
-            raise ValueError("[distil] needs epochs, rounds, learning_rate and temperature above 0")
+        if self.epochs <= 0 or self.learning_rate <= 0 or self.temperature <= 0:
+            raise ValueError("[distil] needs epochs, learning_rate and temperature above 0")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from datasets import disable_progress_bars as quiet_datasets
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import save
-from torch import nn
 from transformers import AutoTokenizer
 from transformers import logging as transformers_logging
 
@@ -29,7 +27,7 @@ from nutgraf_data.splits import folds as make_folds
 from nutgraf_training.chain import calibrate
 from nutgraf_training.encoder.dataset import MULTIPLE, Collator, hard_targets, make_dataset, read_back
 from nutgraf_training.encoder.export import export_graph
-from nutgraf_training.encoder.modeling import NutgrafModel, SharedDropout
+from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 from nutgraf_training.encoder.run_folder import claim
 from nutgraf_training.encoder.teacher import KEPT, ask
@@ -232,17 +230,12 @@ class _Work:
         if not members:
             raise DataError("none of the articles to train on has a label", hint="expected labels in more articles")
         rows, chosen_on = self.rows(members), self.rows(held) if held is not None and len(held) else None
-
-        def begin() -> NutgrafModel:
-            model = start()
-            if fit.simulate_int8:
-                simulate_int8(model.encoder)
-            return model
-
         found = []
-        for title, place, seed in self._rounds(name, folder, fit.runs):
-            stage = Stage(title, place, fit.epochs, fit.learning_rate, seed)
-            found.append(run_stage(stage, begin, rows, chosen_on, self.collator, fit, self.say))
+        for number in range(fit.runs):
+            title = f"{name}, run {number + 1} of {fit.runs}" if fit.runs > 1 else name
+            place = self.run / (f"{folder}-{number + 1}" if number else folder)
+            stage = Stage(title, place, fit.epochs, fit.learning_rate, self.recipe.seed + number)
+            found.append(self.run_stage(stage, start, rows, chosen_on))
         model = mean_of(found)
         if fit.simulate_int8:
             round_weights(model.encoder)
@@ -251,28 +244,27 @@ class _Work:
     def distil(
         self, teachers: Sequence[Tagger], unlabelled: Sequence[Article], answers: Path, held: Ints
     ) -> Callable[[], NutgrafModel]:
-        """Learns the teachers' scores, and says where to begin fine-tuning.
-
-        Nothing is hidden, dropped or rounded: a small model cannot learn so many answers by heart, and it follows its
-        teacher best where it sees what the teacher saw (Beyer et al., 2022, arXiv:2106.05237).
-        """
-        settings, start = self.recipe.distil, self.fresh
+        """Learns the teachers' scores, and says where to begin fine-tuning."""
+        settings = self.recipe.distil
         targets = ask(teachers, unlabelled, settings.temperature, answers, self.recipe.fit, self.say)
+        stage = Stage("distilling", self.run / "distil", settings.epochs, settings.learning_rate, self.recipe.seed)
         rows = self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets)
         chosen_on = self.rows(held) if len(held) else None
-        collator = replace(self.collator, hide=0.0)
-        for title, folder, seed in self._rounds("distilling", "distil", settings.rounds):
-            stage = Stage(title, folder, settings.epochs, settings.learning_rate, seed)
-            begin = partial(_without_dropout, start)
-            run_stage(stage, begin, rows, chosen_on, collator, self.recipe.fit, self.say)
-            start = partial(read_result, stage.folder)
-        return start
+        self.run_stage(stage, self.fresh, rows, chosen_on)
+        return lambda: read_result(stage.folder)
 
-    def _rounds(self, name: str, folder: str, count: int) -> Iterator[tuple[str, Path, int]]:
-        """Title, folder and seed of each."""
-        for number in range(count):
-            title = f"{name}, {number + 1} of {count}" if count > 1 else name
-            yield title, self.run / (f"{folder}-{number + 1}" if number else folder), self.recipe.seed + number
+    def run_stage(
+        self, stage: Stage, start: Callable[[], NutgrafModel], rows: Dataset, held: Dataset | None
+    ) -> NutgrafModel:
+        """As the recipe says, in eight bits or not."""
+
+        def begin() -> NutgrafModel:
+            model = start()
+            if self.recipe.fit.simulate_int8:
+                simulate_int8(model.encoder)
+            return model
+
+        return run_stage(stage, begin, rows, held, self.collator, self.recipe.fit, self.say)
 
     def margins(self, model: NutgrafModel, members: Sequence[int] | Ints) -> dict[int, Floats]:
         """Number of an article → ``(paragraphs, labels)`` logits."""
@@ -285,15 +277,6 @@ class _Work:
             )
         found = read_back(rows, logits, [len(self.encoded[i].paragraphs) for i in members])
         return {int(member): own for member, own in zip(members, found, strict=True)}
-
-
-def _without_dropout(start: Callable[[], NutgrafModel]) -> NutgrafModel:
-    """What a function gives, for one training run: what is read back from its result has dropout again."""
-    model = start()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout | SharedDropout):
-            module.p = 0.0
-    return model
 
 
 def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:
