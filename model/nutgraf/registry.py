@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["bundled_models", "load", "make_tagger", "model_path", "predict"]
 
 _MODELS = Path(__file__).parent / "models"
-_DEFAULT = "linear"
+_DEFAULT = "encoder"
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def load(model: str | os.PathLike[str] = "default") -> Tagger:
     """Loads a model.
 
     Args:
-        model: the name of a bundled model (``default``, ``linear``), or the path of a model folder.
+        model: the name of a bundled model (``default``, ``encoder``, ``linear``), or the path of a model folder.
 
     Raises:
         ModelError: there is no such model, or the folder fails its checks.

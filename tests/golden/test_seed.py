@@ -30,15 +30,21 @@ OFFSETS = [
 ]
 
 
+@pytest.fixture(scope="module", params=["default", "linear"])
+def model(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    record: dict[str, Any] = runpy.run_path(str(HERE / "update.py"))["seed_record"]()
+def found(model: str) -> dict[str, Any]:
+    record: dict[str, Any] = runpy.run_path(str(HERE / "update.py"))["seed_record"](model)
     return record
 
 
 @pytest.fixture(scope="module")
-def expected() -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((HERE / "seed_scores.json").read_text(encoding="utf-8"))
+def expected(model: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((HERE / "seed_scores.json").read_text(encoding="utf-8"))[model]
     return record
 
 
@@ -51,14 +57,14 @@ def test_offsets(found: dict[str, Any]) -> None:
         assert text[start:end] == text[start:end].strip()
 
 
-def test_scores(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    again = "the bundled model was trained anew: run python tests/golden/update.py and look at the difference"
+def test_scores(model: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
+    again = "the model was trained anew: run python tests/golden/update.py and look at the difference"
     assert found["model"] == expected["model"], again
     assert [s["label"] for s in found["segments"]] == [s["label"] for s in expected["segments"]]
     for ours, theirs in zip(found["segments"], expected["segments"], strict=True):
         assert (ours["start"], ours["end"]) == (theirs["start"], theirs["end"])
-        # Another platform may round the second decimal the other way.
-        assert ours["scores"] == pytest.approx(theirs["scores"], abs=0.011)
+        # Another platform may round the second decimal the other way, and eight bits the step before that.
+        assert ours["scores"] == pytest.approx(theirs["scores"], abs=0.011 if model == "linear" else 0.03)
 
 
 def test_labels(found: dict[str, Any]) -> None:

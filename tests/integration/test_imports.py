@@ -62,25 +62,26 @@ atexit.register(lambda: print("loaded:", *[m for m in {(*HEAVY, *LIGHT)!r} if m 
 
 
 @pytest.mark.parametrize(
-    ("code", "args", "linear"),
+    ("code", "args", "light"),
     [
-        ("import nutgraf", (), False),
-        (f"import nutgraf; assert len(nutgraf.predict({TEXT!r})) == 2", (), True),
-        (CLI, ("predict", "-"), True),
-        (CLI, ("predict", "-", "--table"), True),
-        (CLI, ("predict", "-", "--out", "out.jsonl"), True),
-        (CLI, ("--help",), False),
-        (CLI, ("--version",), False),
-        (CLI, ("predict", "--help"), False),
-        (CLI, ("train", "--help"), False),
-        (CLI, ("labels",), False),
-        (CLI, ("data", "stats", "-"), False),
+        ("import nutgraf", (), ()),
+        (f"import nutgraf; assert len(nutgraf.predict({TEXT!r})) == 2", (), LIGHT),
+        (CLI, ("predict", "-"), LIGHT),
+        (CLI, ("predict", "-", "--table"), LIGHT),
+        (CLI, ("predict", "-", "--out", "out.jsonl"), LIGHT),
+        (CLI, ("predict", "-", "--model", "linear"), LIGHT[:2]),
+        (CLI, ("--help",), ()),
+        (CLI, ("--version",), ()),
+        (CLI, ("predict", "--help"), ()),
+        (CLI, ("train", "--help"), ()),
+        (CLI, ("labels",), ()),
+        (CLI, ("data", "stats", "-"), ()),
     ],
 )
-def test_what_is_loaded(python: Python, code: str, args: tuple[str, ...], linear: bool) -> None:
+def test_what_is_loaded(python: Python, code: str, args: tuple[str, ...], light: tuple[str, ...]) -> None:
     done = python(loaded(code), *args, input=TEXT)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[-1].split() == ["loaded:", *(LIGHT[:2] if linear else [])]
+    assert done.stderr.splitlines()[-1].split() == ["loaded:", *light]
 
 
 def test_what_an_encoder_loads(python: Python, tiny_encoder: Path) -> None:

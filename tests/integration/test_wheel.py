@@ -60,6 +60,7 @@ def test_the_files_of_the_wheel(root: Path, wheel: Path) -> None:
     assert sorted(set(expected) - set(found)) == [], "missing from the wheel"
     assert sorted(set(found) - set(expected)) == [], "in the wheel, and not in tests/golden/wheel_files.txt"
     assert len(found) == len(set(found))
+    assert wheel.stat().st_size <= 30_000_000
 
 
 def test_every_module_and_every_file_of_the_corpus_is_there(root: Path, wheel: Path) -> None:

@@ -446,7 +446,8 @@ def test_the_mean_of_several_runs(
 ) -> None:
     """Another seed each, and what is finished is not done again."""
     recipe = encoder_recipe(fit={"runs": 3, "epochs": 1.0}, export={**FP32, "keep_weights": True})
-    seeds, states = [], []
+    seeds: list[int] = []
+    states: list[dict[str, torch.Tensor]] = []
 
     def spy(stage: running.Stage, *rest: Any) -> NutgrafModel:
         model = running.run_stage(stage, *rest)

@@ -22,17 +22,18 @@ from nutgraf_data.labels import NEWS_ROLES
 def test_bundled_names() -> None:
     names = bundled_models()
     assert names[0] == "default"
-    assert "linear" in names
+    assert {"encoder", "linear"} <= set(names)
     assert len(set(names)) == len(names)
-    assert model_path("default") == model_path("linear")
-    assert load("default").fingerprint == load("linear").fingerprint == load().fingerprint
+    assert model_path("default") == model_path("encoder")
+    assert load("default").fingerprint == load("encoder").fingerprint == load().fingerprint
+    assert load("linear").fingerprint != load().fingerprint
 
 
 @pytest.mark.parametrize("name", ["default", "linear"])
 def test_a_bundled_name_beats_a_folder(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    bundled = load("linear").fingerprint
+    bundled = load(name).fingerprint
     shutil.copytree(tiny_model, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     own = load(f"./{name}").fingerprint
@@ -44,7 +45,9 @@ def test_a_bundled_name_beats_a_folder(
 
 def test_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"'lniear' is no folder and no bundled model; .*\['default', 'linear'"):
+    with pytest.raises(
+        ModelError, match=r"'lniear' is no folder and no bundled model; .*\['default', 'encoder', 'linear'"
+    ):
         load("lniear")
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match="it is a file, expected a folder"):

@@ -47,7 +47,7 @@ class OnError(StrEnum):
 @guarded
 def predict(
     inputs: CorpusArgument,
-    model: Annotated[str, typer.Option(help="A model folder, or a bundled model: default or linear.")] = "default",
+    model: Annotated[str, typer.Option(help="A model folder, default, or linear: small and fast.")] = "default",
     json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as when piped.")] = False,
     table: Annotated[bool, typer.Option("--table", help="Print a table, as on a terminal.")] = False,
     out: Annotated[

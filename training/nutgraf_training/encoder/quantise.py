@@ -30,17 +30,17 @@ def simulate_int8(encoder: nn.Module) -> None:
             module.forward = types.MethodType(_forward, module)
 
 
-@torch.no_grad()
 def round_weights(encoder: nn.Module) -> None:
     """Gives matrices and large embeddings the values that the eight-bit export can store.
 
     So the export of a model that was trained to be rounded differs from the model in its activations alone.
     """
-    for module in encoder.modules():
-        if isinstance(module, nn.Linear):
-            module.weight.copy_(_in_steps(module.weight, _WEIGHT_STEPS))
-        elif isinstance(module, nn.Embedding) and module.num_embeddings > LARGE:
-            module.weight.copy_(_in_steps(module.weight, EMBEDDING_STEPS))
+    with torch.no_grad():
+        for module in encoder.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.copy_(_in_steps(module.weight, _WEIGHT_STEPS))
+            elif isinstance(module, nn.Embedding) and module.num_embeddings > LARGE:
+                module.weight.copy_(_in_steps(module.weight, EMBEDDING_STEPS))
 
 
 def _forward(self: Any, hidden: Tensor) -> Tensor:
