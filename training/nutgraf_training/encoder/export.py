@@ -19,7 +19,7 @@ from nutgraf.encoder import INPUTS, OUTPUT
 from nutgraf.graph import check_graph
 from nutgraf_training.encoder.attention import use_exported_attention
 from nutgraf_training.encoder.modeling import NutgrafModel
-from nutgraf_training.encoder.quantise import EMBEDDING_STEPS, LARGE
+from nutgraf_training.encoder.quantise import EMBEDDING_STEPS, LARGE_EMBEDDING
 
 __all__ = ["export_graph"]
 
@@ -126,7 +126,7 @@ class _SmallEmbedding(nn.Module):
 
 def _shrink_embeddings(module: nn.Module) -> None:
     for name, child in module.named_children():
-        if isinstance(child, nn.Embedding) and child.num_embeddings > LARGE:
+        if isinstance(child, nn.Embedding) and child.num_embeddings > LARGE_EMBEDDING:
             setattr(module, name, _SmallEmbedding(child))
         else:
             _shrink_embeddings(child)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-__all__ = ["EMBEDDING_STEPS", "LARGE", "round_weights", "simulate_int8"]
+__all__ = ["EMBEDDING_STEPS", "LARGE_EMBEDDING", "round_weights", "simulate_int8"]
 
 #: What the export stores: activations in eight bits, weights in seven (see ``export_graph``).
 _ACTIVATION_STEPS, _WEIGHT_STEPS = 255, 64
 #: Steps on either side of zero that a row of a large embedding has, and how many rows make it large.
-EMBEDDING_STEPS, LARGE = 127, 1000
+EMBEDDING_STEPS, LARGE_EMBEDDING = 127, 1000
 
 
 def simulate_int8(encoder: nn.Module) -> None:
@@ -39,7 +39,7 @@ def round_weights(encoder: nn.Module) -> None:
         for module in encoder.modules():
             if isinstance(module, nn.Linear):
                 module.weight.copy_(_in_steps(module.weight, _WEIGHT_STEPS))
-            elif isinstance(module, nn.Embedding) and module.num_embeddings > LARGE:
+            elif isinstance(module, nn.Embedding) and module.num_embeddings > LARGE_EMBEDDING:
                 module.weight.copy_(_in_steps(module.weight, EMBEDDING_STEPS))
 
 
