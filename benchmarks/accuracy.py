@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import DEV, REAL, arguments, load, report
+from benchmarks.common import DEV, REAL, arguments, command_line, load, report
 from benchmarks.environments import PEERS, Bench
 from nutgraf.registry import load as load_model
 from nutgraf_data.article import Article
@@ -50,7 +50,7 @@ def main() -> None:
         gain = difference(tables[ours], table)
         against = " | " if title == ours else f"{span(gain['macro_f1'])} | {span(gain['accuracy'])}"
         lines.append(f"| {title} | {span(scores.macro_f1)} | {span(scores.accuracy)} | {each} | {against} |")
-    report("accuracy", "python -m benchmarks.accuracy --write", lines, write=options.write)
+    report("accuracy", command_line("accuracy", options), lines, write=options.write)
 
 
 def predicted(model: str | Path, held: list[Article]) -> Labels:

@@ -83,6 +83,14 @@ def by_article(predicted: NDArray[np.int64], articles: Sequence[Article]) -> lis
     return np.split(predicted, np.cumsum([len(article.paragraphs) for article in articles])[:-1])
 
 
+def command_line(name: str, options: argparse.Namespace) -> str:
+    """The command that prints a table with these rows; where its folders are is each machine's own matter."""
+    words = ["python", "-m", f"benchmarks.{name}", *(["--peers", *options.peers] if options.peers else [])]
+    for title, _ in options.models:
+        words += ["--model", f"'{title}=FOLDER'"]
+    return " ".join([*words, "--write"])
+
+
 def report(name: str, command: str, lines: Sequence[str], *, write: bool) -> None:
     """Prints a section of RESULTS.md, or puts it there in place of the one of the same name."""
     cores = os.cpu_count()

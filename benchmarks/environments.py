@@ -13,6 +13,8 @@ from typing import Any
 
 from nutgraf_data.article import Article
 
+#: Texts that peers take at a time where they have the choice.
+BATCH = 8
 HARNESS = Path(__file__).parent / "peers" / "harness.py"
 
 
@@ -77,7 +79,7 @@ class Bench:
             (home / "ready").touch()
         return home / "bin" / "python"
 
-    def variables(self, threads: int, batch: int) -> dict[str, str]:
+    def variables(self, threads: int = 2, batch: int = BATCH) -> dict[str, str]:
         """The environment variables of a peer's process."""
         return {
             **os.environ,
@@ -87,7 +89,7 @@ class Bench:
         }
 
     def run(
-        self, name: str, mode: str, first: Path, second: Path, *, threads: int = 2, batch: int = 8
+        self, name: str, mode: str, first: Path, second: Path, *, threads: int = 2, batch: int = BATCH
     ) -> dict[str, Any]:
         """What the harness prints."""
         command = [str(self.python(name)), str(HARNESS), PEERS.get(name, OURS).module, mode, str(first), str(second)]

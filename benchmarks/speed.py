@@ -10,14 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import DEV, REAL, arguments, load, report
-from benchmarks.environments import HARNESS, PEERS, Bench
+from benchmarks.common import DEV, REAL, arguments, command_line, load, report
+from benchmarks.environments import BATCH, HARNESS, PEERS, Bench
 from nutgraf.registry import model_path
 
 SEED = Path(__file__).parents[1] / "seeds" / "000_6814731f4ee210d7.txt"
 ROUNDS = 3
-#: Texts that peers take at a time where they have the choice; the default of the Hugging Face pipeline is one.
-BATCH = 8
 
 
 def main() -> None:
@@ -26,22 +24,24 @@ def main() -> None:
     bench = Bench(options.bench, options.encoder)
     articles, held = load(options.corpora, "authored", *REAL), load(options.corpora, *DEV)
     file, one = bench.write("held", held), bench.write("one", held[:1])
-    models: dict[str, tuple[str, Path, int]] = {"nutgraf, the default": ("ours", model_path("default"), 0)}
-    models["nutgraf, `--model linear`"] = ("ours", model_path("linear"), 0)
+    models: dict[str, tuple[str, Path]] = {"nutgraf, the default": ("ours", model_path("default"))}
+    models["nutgraf, `--model linear`"] = ("ours", model_path("linear"))
     for title, folder in options.models:
-        models[f"nutgraf, {title}"] = ("ours", Path(folder), 0)
+        models[f"nutgraf, {title}"] = ("ours", Path(folder))
+    batches = {}
     for name in options.peers or PEERS:
         title, folder = PEERS[name].title, bench.model(name, "all", articles)
-        if name == "transformers":
-            models[f"{title}: its pipeline"] = (name, folder, 1)
+        if name == "transformers":  # whose pipeline takes one at a time unless it is told otherwise
+            models[f"{title}: its pipeline"] = (name, folder)
+            batches[f"{title}: its pipeline"] = 1
             title = f"{title}: its pipeline, told to take {BATCH} texts at a time"
-        models[title] = (name, folder, BATCH)
+        models[title] = (name, folder)
     rounds: dict[str, list[dict[str, Any]]] = {title: [] for title in models}
     for _ in range(ROUNDS):
-        for title, (name, folder, batch) in models.items():
-            cold = process(
-                [str(bench.python(name)), str(HARNESS), module(name), "predict", str(folder), str(one)], bench
-            )
+        for title, (name, folder) in models.items():
+            batch = batches.get(title, BATCH)
+            command = [str(bench.python(name)), str(HARNESS), module(name), "predict", str(folder), str(one)]
+            cold = process(command, bench.variables(batch=batch))
             rounds[title].append({**bench.run(name, "time", folder, file, batch=batch), "cold": seconds(cold)})
     middle = {
         title: {key: statistics.median(each[key] for each in found) for key in found[0]}
@@ -56,7 +56,7 @@ def main() -> None:
         "| model | paragraphs a second | default is | one article: p50 | p99 | cold start | peak memory | on disk |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for title, (_, folder, _) in models.items():
+    for title, (_, folder) in models.items():
         each = middle[title]
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         lines.append(
@@ -77,12 +77,12 @@ def main() -> None:
         ("`nutgraf --help`", ["--help"]),
     ):
         a, b = in_turn(
-            process([*command, *argument], bench),
-            process([sys.executable, "-c", "import sklearn.linear_model"], bench),
+            process([*command, *argument], bench.variables()),
+            process([sys.executable, "-c", "import sklearn.linear_model"], bench.variables()),
             runs=9,
         )
         lines.append(f"| {name} | {a:.2f} | {b:.2f} | {a / b:.2f} |")
-    report("speed", "python -m benchmarks.speed --write", lines, write=options.write)
+    report("speed", command_line("speed", options), lines, write=options.write)
 
 
 def module(name: str) -> str:
@@ -103,9 +103,9 @@ def in_turn(first: Callable[[], object], second: Callable[[], object], *, runs: 
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
-def process(command: list[str], bench: Bench) -> Callable[[], object]:
+def process(command: list[str], variables: dict[str, str]) -> Callable[[], object]:
     """Runs a command as a process of its own."""
-    return lambda: subprocess.run(command, check=True, capture_output=True, env=bench.variables(2, BATCH))
+    return lambda: subprocess.run(command, check=True, capture_output=True, env=variables)
 
 
 if __name__ == "__main__":
