@@ -22,12 +22,12 @@ from typing import Any
 from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import LabelSet
 
-__all__ = ["FORMAT", "ModelFolder", "check_vacant", "read_model", "write_model"]
+__all__ = ["FORMAT", "MANIFEST", "ModelFolder", "check_vacant", "read_model", "write_model"]
 
 #: The format that is written. Readers of older formats stay in ``_READERS``.
 FORMAT = 1
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 2**20
 _EXECUTABLE = {".pkl", ".pickle", ".joblib", ".bin", ".pt", ".pth", ".ckpt", ".npy", ".npz", ".py", ".so"}
 _MEND = "copy the folder again from where it came from, or train the model anew"
@@ -94,13 +94,13 @@ def _read_format_1(path: Path, manifest: dict[str, Any]) -> ModelFolder:
     if not isinstance(listed, dict) or "settings.toml" not in listed:
         raise _refuse(path, "manifest.json does not list the folder's files")
     for name in listed:
-        if name != Path(name).name or name in {"", ".", "..", _MANIFEST} or not name.isprintable() or "\\" in name:
+        if name != Path(name).name or name in {"", ".", "..", MANIFEST} or not name.isprintable() or "\\" in name:
             raise _refuse(path, f"manifest.json lists {name!r}, which is not a plain file name inside the folder")
         if Path(name).suffix.lower() in _EXECUTABLE:
             raise _refuse(path, f"manifest.json lists {name!r}, a type of file that can carry code")
     for found in _entries(path):
         hidden = found.name.startswith(".") and found.suffix.lower() not in _EXECUTABLE
-        if found.name != _MANIFEST and found.name not in listed and not hidden:
+        if found.name != MANIFEST and found.name not in listed and not hidden:
             raise _refuse(path, f"{found.name} is not listed in its manifest", "remove that file; it is never read")
     files = {name: _read_file(path, name, entry) for name, entry in listed.items()}
     try:
@@ -122,9 +122,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         what = "is a file" if os.path.exists(path) else "does not exist"
         raise _refuse(path, f"it {what}, expected a folder", "name a model folder, or a bundled model")
     try:
-        if (size := _size(path, _MANIFEST)) > _MAX_MANIFEST:
+        if (size := _size(path, MANIFEST)) > _MAX_MANIFEST:
             raise _refuse(path, f"manifest.json has {size:,} bytes, expected at most {_MAX_MANIFEST:,}")
-        manifest = json.loads((path / _MANIFEST).read_bytes())
+        manifest = json.loads((path / MANIFEST).read_bytes())
         _digest(manifest if isinstance(manifest, dict) else {})  # what can just be read may be too deep to be written
     except FileNotFoundError:
         raise _refuse(
@@ -217,7 +217,7 @@ def write_model(
         },
     }
     record["digest"] = _digest(record)
-    everything = {**files, _MANIFEST: (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()}
+    everything = {**files, MANIFEST: (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()}
     made: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -288,7 +288,7 @@ def _foreign(path: Path) -> str | None:
     if not isinstance(files, dict) or not {"format", "kind", "labels", "digest"} <= manifest.keys():
         return "its manifest.json is not that of a model"
     for found in entries:
-        if found.name not in {_MANIFEST, *files} or not found.is_file():
+        if found.name not in {MANIFEST, *files} or not found.is_file():
             return f"it holds {found.name}"
     return None
 

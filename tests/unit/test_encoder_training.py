@@ -19,7 +19,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.numpy import load, save
-from transformers import EvalPrediction
+from transformers import AutoModel, AutoTokenizer, EvalPrediction
 
 import nutgraf
 import nutgraf_training.encoder.fit as fitting
@@ -126,13 +126,21 @@ def test_the_folder(result: TrainResult) -> None:
         "model.safetensors",
         "settings.toml",
         "tokenizer.json",
+        "tokenizer_config.json",
         "trained_on.txt",
     }
     assert [path.name for path in result.folder.path.parent.iterdir()] == ["m"]  # no run folder is left
 
 
 def test_nothing_names_this_machine(result: TrainResult, pretrained: Pretrained) -> None:
-    for name in ("README.md", "settings.toml", "config.json", "manifest.json", "tokenizer.json"):
+    for name in (
+        "README.md",
+        "settings.toml",
+        "config.json",
+        "manifest.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ):
         content = (result.folder.path / name).read_text(encoding="utf-8")
         assert str(pretrained("bert").parent) not in content, name
         assert str(result.folder.path.parent) not in content, name
@@ -528,6 +536,79 @@ def test_kept_weights_that_do_not_fit(result: TrainResult, encoder_recipe: MakeR
         damaged = replace(folder, files={**folder.files, **changes})
         with pytest.raises(ModelError, match=message):
             TorchTagger(damaged, settings)
+
+
+# --- beginning with a trained model ---------------------------------------------------------------
+
+
+def test_training_goes_on_from_a_trained_model(
+    result: TrainResult, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.2, "learning_rate": 1e-9, "head_learning_rate": 1e-9}, export=FP32)
+    path = str(result.folder.path)
+    same = train(authored[25:35], tmp_path / "same", recipe=recipe, encoder=path, held_out=0).folder
+    assert same.manifest["began_with"] == {"model": result.folder.fingerprint}
+    assert trained_on(same) == trained_on(result.folder) | {d for a in authored[25:35] for d in paragraph_digests(a)}
+    # It has learned next to nothing since, so its labels before the chain are those of the model that it began with.
+    before, after = (nutgraf.load(each.path) for each in (result.folder, same))
+    assert isinstance(before, EncoderTagger)
+    assert isinstance(after, EncoderTagger)
+    precise = TorchTagger(result.folder, recipe.fit)
+    for theirs, own in zip(precise.margins(authored[40:44]), after.margins(authored[40:44]), strict=True):
+        np.testing.assert_allclose(own, theirs, atol=1e-3)
+    settings = tomllib.loads(same.files["settings.toml"].decode())
+    assert settings["encoder"]["name"] == result.folder.path.name
+
+
+def test_training_goes_on_with_other_labels(result: TrainResult, encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.2, "learning_rate": 1e-9}, export={**FP32, "keep_weights": True})
+    found = train(small(20), tmp_path / "m", recipe=recipe, encoder=str(result.folder.path), held_out=0).folder
+    assert found.label_set.labels == ("advert", "news")
+    before, after = (load(folder.files[KEPT[1]]) for folder in (result.folder, found))
+    assert before.keys() == after.keys()
+    assert after["classifier.weight"].shape == (2, before["classifier.weight"].shape[1])
+    for name in ("positions.weight", "encoder.embeddings.word_embeddings.weight"):
+        np.testing.assert_allclose(after[name], before[name], atol=1e-3)
+    own, given = (AutoTokenizer.from_pretrained(folder.path) for folder in (found, result.folder))
+    assert own.mask_token_id == given.mask_token_id is not None
+    assert own.pad_token_id == given.pad_token_id is not None
+
+
+def test_what_a_model_began_with_is_no_stranger_to_its_articles(
+    result: TrainResult, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.2}, export=FP32)
+    known = trained_on(result.folder)
+    seen = next(a for a in authored[:25] if set(paragraph_digests(a)) <= known)
+    for more in ({"encoder": str(result.folder.path)}, {"teachers": [nutgraf.load(result.folder.path)]}):
+        with pytest.raises(DataError, match=r"the model .* was trained on it \(1 such\)"):
+            train(
+                authored[30:40],
+                tmp_path / "m",
+                recipe=recipe,
+                dev=[seen],
+                unlabelled=bare(authored[50:60]) if "teachers" in more else (),
+                **more,
+            )
+    assert not (tmp_path / "m.run").exists()
+
+
+def test_a_model_without_its_weights_is_refused(
+    tiny_encoder: Path, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="written without the weights that training goes on from") as refused:
+        train(authored[:8], tmp_path / "m", recipe=encoder_recipe(), encoder=str(tiny_encoder), held_out=0)
+    assert "keep_weights = true" in str(refused.value)
+
+
+def test_an_encoder_that_is_pickled_is_refused(
+    pretrained: Pretrained, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(pretrained("bert"), tmp_path / "pickled")
+    torch.save(AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(DataError, match=r"cannot be read: .*safetensors"):
+        train(authored[:8], tmp_path / "m", recipe=encoder_recipe(), encoder=str(folder), held_out=0)
 
 
 def test_half_precision_ends_with_training(authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -22,10 +22,15 @@ def paragraph_digests(article: Article) -> list[str]:
     return [hashlib.sha256(normalise(p.text).encode()).hexdigest()[:10] for p in article.paragraphs]
 
 
-def write_trained_on(articles: Iterable[Article]) -> bytes:
-    """The content of ``trained_on.txt``: one digest a line, sorted."""
+def write_trained_on(articles: Iterable[Article], earlier: Iterable[ModelFolder] = ()) -> bytes:
+    """The content of ``trained_on.txt``: one digest a line, sorted.
+
+    Args:
+        articles: that a model is trained on.
+        earlier: models that it learns from, with what they were trained on.
+    """
     found = {digest for article in articles for digest in paragraph_digests(article)}
-    return "".join(f"{digest}\n" for digest in sorted(found)).encode()
+    return "".join(f"{digest}\n" for digest in sorted(found.union(*map(trained_on, earlier)))).encode()
 
 
 def trained_on(folder: ModelFolder) -> frozenset[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nutgraf.artefact import ModelFolder, check_vacant, write_model
+from nutgraf.artefact import MANIFEST, ModelFolder, check_vacant, read_model, write_model
 from nutgraf.registry import make_tagger
 from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
@@ -27,7 +27,7 @@ from nutgraf_data.splits import HELD_OUT, TRAIN, Split, corpus_fingerprint, make
 from nutgraf_training.card import model_card
 from nutgraf_training.evaluate import Evaluation, evaluate, gold_numbers
 from nutgraf_training.metrics import confusion_tables, score_tables
-from nutgraf_training.provenance import TRAINED_ON, paragraph_digests, seen_articles, write_trained_on
+from nutgraf_training.provenance import TRAINED_ON, paragraph_digests, seen_articles, trained_on, write_trained_on
 from nutgraf_training.recipe import EncoderRecipe, LinearRecipe, Recipe, load_recipe
 
 __all__ = ["TrainResult", "train"]
@@ -91,7 +91,8 @@ def train(
         dev: other articles to evaluate on, instead of splitting some off; never trained on.
         dev_name: what to call those in the model card.
         seed: overrides the recipe's.
-        encoder: overrides the encoder recipe's: a name on the hub, or a folder.
+        encoder: overrides the encoder recipe's: a name on the hub, or a folder; or that of a model which was written
+            with ``export.keep_weights``, to go on from what it learned, whatever its labels.
         teachers: taggers whose scores an encoder learns first, on ``unlabelled`` articles.
         unlabelled: those.
         answers: a folder where the teachers' scores are kept, and found again by a later call.
@@ -113,6 +114,8 @@ def train(
         raise DataError(f"held_out is {held_out}, expected a share from 0 to below 1")
     unlabelled = list(unlabelled)
     recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled or answers))
+    began = _began(recipe)
+    earlier = [*(teacher.folder for teacher in teachers), *([] if began is None else [began])]
     if answers is not None and not teachers:
         raise DataError("answers are kept where a teacher is asked, and there is none", hint="give a teacher, too")
     articles = list(articles)
@@ -130,12 +133,13 @@ def train(
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
         _refuse_shared(unlabelled, dev)
+    _refuse_learned(earlier, dev or ())
 
     settings = _portable(recipe).to_toml()
     run = Path(f"{os.fspath(out).rstrip(os.sep)}.run")
     kept = None if answers is None else Path(answers)
     fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, kept, say)
-    files = {**fit.files, "settings.toml": settings, TRAINED_ON: write_trained_on([*articles, *unlabelled])}
+    files = {**fit.files, "settings.toml": settings, TRAINED_ON: write_trained_on([*articles, *unlabelled], earlier)}
     manifest: dict[str, Any] = {
         "recipe": {"name": recipe.name, "kind": recipe.kind},
         "seed": recipe.seed,
@@ -146,6 +150,7 @@ def train(
             "labels_sha256": _labels_digest(articles),
         },
         "versions": _versions(recipe),
+        **({} if began is None else {"began_with": {"model": began.fingerprint}}),
         **fit.record,
     }
     part, of = "cross_fitted", "the training articles"
@@ -193,6 +198,30 @@ def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None,
     if any(importlib.util.find_spec(module) is None for module in modules):
         raise MissingExtraError("Training", extra)
     return recipe
+
+
+def _began(recipe: Recipe) -> ModelFolder | None:
+    """The model whose weights training begins with, where the recipe's encoder is one."""
+    if not isinstance(recipe, EncoderRecipe) or not Path(recipe.encoder.name, MANIFEST).is_file():
+        return None
+    folder = read_model(recipe.encoder.name)
+    if "config.json" not in folder.files:
+        raise DataError(
+            "was written without the weights that training goes on from",
+            path=recipe.encoder.name,
+            hint="train it with export.keep_weights = true in a copy of its recipe",
+        )
+    return folder
+
+
+def _refuse_learned(earlier: Sequence[ModelFolder], dev: Sequence[Article]) -> None:
+    for folder in earlier:
+        if shared := seen_articles(dev, trained_on(folder)):
+            raise shared[0].error(
+                f"most of it is in the held-out data, and the model {folder.path} was trained on it "
+                f"({len(shared)} such)",
+                hint="hold out other articles (--dev), or none (--held-out 0)",
+            )
 
 
 def _refuse_shared(articles: Sequence[Article], dev: Sequence[Article]) -> None:

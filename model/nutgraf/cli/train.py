@@ -46,7 +46,10 @@ def train(
     labels: Annotated[Path | None, typer.Option(help="A label set with descriptions (TOML or JSON).")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Overrides the recipe's seed.")] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="For an encoder recipe: another encoder on the hub, or a folder.")
+        str | None,
+        typer.Option(
+            help="For an encoder recipe: one on the hub or in a folder, or a trained model that kept its weights."
+        ),
     ] = None,
     teacher: Annotated[
         list[str] | None,

@@ -152,7 +152,8 @@ def fit_encoder(
     files = {GRAPH: graph, TOKENIZER: work.tokenizer.to_str().encode(), CHAIN: save(chain.to_arrays())}
     if recipe.export.keep_weights:
         model.save_pretrained(run / "weights")
-        files |= {name: (run / "weights" / name).read_bytes() for name in KEPT}
+        work.pretrained_tokenizer.save_pretrained(run / "weights")
+        files |= {name: (run / "weights" / name).read_bytes() for name in (*KEPT, "tokenizer_config.json")}
     return EncoderFit(files, scored, scores, export)
 
 
@@ -169,8 +170,10 @@ class _Work:
     ) -> None:
         self.recipe, self.run, self.say = recipe, run, say
         self.labels = label_set.labels
-        self.tokenizer, pad, mask = _tokenizer(recipe)
-        self.collator = Collator(pad, mask, recipe.fit.hide_tokens)
+        self.pretrained_tokenizer = _tokenizer(recipe)
+        self.tokenizer = self.pretrained_tokenizer.backend_tokenizer
+        pad, mask = self.pretrained_tokenizer.pad_token_id, self.pretrained_tokenizer.mask_token_id
+        self.collator = Collator(int(pad or 0), mask, recipe.fit.hide_tokens)
         self.encoded = encode(articles, self.tokenizer, recipe.window)
         self.targets = hard_targets(
             articles, label_set, alt_weight=recipe.fit.alt_weight, smoothing=recipe.fit.smoothing
@@ -192,7 +195,7 @@ class _Work:
             )
 
     def fresh(self) -> NutgrafModel:
-        """The pretrained encoder with a classifier that knows nothing."""
+        """The pretrained encoder with a classifier that knows nothing, or the trained model that the recipe names."""
         encoder, fit = self.recipe.encoder, self.recipe.fit
         try:
             return NutgrafModel.from_encoder(encoder.name, self.labels, dropout=fit.dropout, revision=encoder.revision)
@@ -326,8 +329,8 @@ def _export(
     return full, {"precision": "fp32", **record}
 
 
-def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
-    """The encoder's fast tokenizer, and its tokens for padding and for hidden words."""
+def _tokenizer(recipe: EncoderRecipe) -> Any:
+    """The encoder's fast tokenizer, as transformers wraps it."""
     try:
         wrapped = AutoTokenizer.from_pretrained(
             recipe.encoder.name, revision=recipe.encoder.revision, trust_remote_code=False
@@ -342,7 +345,7 @@ def _tokenizer(recipe: EncoderRecipe) -> tuple[Any, int, int | None]:
         )
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return tokenizer, int(wrapped.pad_token_id or 0), wrapped.mask_token_id
+    return wrapped
 
 
 def _unreadable(recipe: EncoderRecipe, error: Exception) -> DataError:

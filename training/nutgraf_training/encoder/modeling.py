@@ -86,16 +86,18 @@ class NutgrafModel(PreTrainedModel):
         """A model with a pretrained encoder and a classifier that knows nothing yet.
 
         Args:
-            name: of an encoder on the hub, or a folder.
+            name: of an encoder on the hub, or a folder; or the folder of a NutgrafModel, of which all is taken, but of
+                its classifier only where it has the same labels.
             labels: in order.
             dropout: of the encoder's hidden states and before the classifier. The encoder's attention has none:
                 fused kernels are several times faster without.
             revision: of the encoder on the hub.
 
         Raises:
-            OSError: there is no such encoder.
+            OSError: there is no such encoder, or none in safetensors.
         """
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        found = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        config = found.encoder if isinstance(found, NutgrafConfig) else found
         for key, value in (
             ("hidden_dropout_prob", dropout),
             ("attention_probs_dropout_prob", 0.0),
@@ -111,20 +113,22 @@ class NutgrafModel(PreTrainedModel):
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
         )
-        model = cls(own)
-        model.encoder = _prepared(
-            AutoModel.from_pretrained(
-                name, config=config, revision=revision, dtype=torch.float32, trust_remote_code=False
-            )
-        )
+        settings = {"revision": revision, "dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
+        if isinstance(found, NutgrafConfig):
+            model: NutgrafModel = cls.from_pretrained(name, config=own, ignore_mismatched_sizes=True, **settings)
+            if found.id2label != own.id2label:
+                model._init_weights(model.classifier)
+        else:
+            model = cls(own)
+            model.encoder = _prepared(AutoModel.from_pretrained(name, config=config, **settings))
         for each in (own.encoder, model.encoder.config):
             each._name_or_path = ""  # it may be a path, which says nothing elsewhere
         return model
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As every model of transformers has it."""
-        found = super().from_pretrained(*args, **kwargs)
+        """As every model of transformers has it, from safetensors only."""
+        found = super().from_pretrained(*args, **{"use_safetensors": True, **kwargs})
         use_fused_attention((found[0] if isinstance(found, tuple) else found).encoder)  # reading thaws what was frozen
         return found
 
