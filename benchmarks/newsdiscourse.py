@@ -7,6 +7,7 @@ the official test split, too, where its zip is given.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,12 @@ from nutgraf_data.labels import LabelSet
 from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
 from nutgraf_training.evaluate import gold_numbers
 from nutgraf_training.metrics import confusion_tables, score_tables
+from nutgraf_training.recipe import EncoderRecipe, LinearRecipe, Recipe, load_recipe
 from nutgraf_training.train import train
 
 LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
+#: Macro-F1 counts every class alike, rare ones too. Chosen on the training articles that chose the best state.
+BALANCE = 0.4
 
 
 def main() -> None:
@@ -32,7 +36,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, default=None, help="the official test split, a zip like the other two")
     parser.add_argument("--bench", type=Path, default=Path("bench"), help="folder for models and interim results")
     parser.add_argument("--recipe", nargs="+", default=["linear", "encoder-base"])
-    parser.add_argument("--encoder", default=None, help="folder of the encoder of encoder recipes")
+    parser.add_argument("--encoder", default=None, help="folder of the encoder of encoder recipes, or of the teacher")
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md instead of printing it")
     options = parser.parse_args()
     splits = {"validation": options.zips / "validation.zip"}
@@ -47,15 +51,17 @@ def main() -> None:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for recipe in options.recipe:
-        model = options.bench / f"newsdiscourse-{recipe}"
+        encoder = None if recipe == "linear" else options.encoder
+        title = recipe if encoder is None else f"{recipe} over `{Path(encoder).name}`"
+        model = options.bench / f"newsdiscourse-{recipe}{'' if encoder is None else '-' + Path(encoder).name}"
         if not (model / "manifest.json").is_file():
             train(
                 read(options.zips / "train.zip"),
                 model,
-                recipe=recipe,
+                recipe=balanced(recipe),
                 label_set=LABELS,
                 held_out=0.0,
-                encoder=None if recipe == "linear" else options.encoder,
+                encoder=encoder,
                 say=print,
             )
         tagger = load_model(model)
@@ -65,10 +71,17 @@ def main() -> None:
             tables = confusion_tables(gold_numbers(articles, LABELS), predicted, len(LABELS))
             scores = score_tables(tables, LABELS.labels)
             lines.append(
-                f"| {recipe} | {split} | {scores.articles:,} | {scores.paragraphs:,} | {span(scores.macro_f1)} | "
+                f"| {title} | {split} | {scores.articles:,} | {scores.paragraphs:,} | {span(scores.macro_f1)} | "
                 f"{span(scores.accuracy)} |"
             )
     report("newsdiscourse", "python -m benchmarks.newsdiscourse --write", lines, write=options.write)
+
+
+def balanced(name: str) -> Recipe:
+    """The recipe for macro-F1."""
+    recipe = load_recipe(name)
+    assert isinstance(recipe, LinearRecipe | EncoderRecipe)
+    return replace(recipe, chain=replace(recipe.chain, balance=BALANCE))
 
 
 def read(file: Path) -> list[Article]:

@@ -156,3 +156,24 @@ def test_unlabelled_paragraphs_are_summed_over() -> None:
     other = fit_chain(inputs[:6], labels[:6], 3, Chains([6]), settings)
     np.testing.assert_allclose(one.emission, other.emission, atol=5e-3)
     np.testing.assert_allclose(one.transitions.between, other.transitions.between, atol=5e-3)
+
+
+def test_balance_takes_the_labels_shares_from_the_scores() -> None:
+    """Margins that say little are read by how often labels occur, unless that is taken from them."""
+    rng = np.random.default_rng(1)
+    labels = np.where(rng.random(3000) < 0.15, 1, 0)
+    labels[:100] = -1
+    margins = rng.normal(size=(3000, 2)) + 0.7 * np.eye(2)[labels]
+    chains = Chains([10] * 300)
+    inputs, rare = context(margins, chains), labels == 1
+    plain = fit_chain(inputs, labels, 2, chains, ChainSettings())
+    recalls = []
+    for balance in (0.0, 0.5, 1.0):
+        found = fit_chain(inputs, labels, 2, chains, ChainSettings(balance=balance))
+        shares = (np.bincount(labels[100:]) + 1) / 2902
+        np.testing.assert_allclose(found.emission[:-1], plain.emission[:-1])
+        np.testing.assert_allclose(found.emission[-1], plain.emission[-1] - balance * np.log(shares))
+        np.testing.assert_allclose(found.transitions.between, plain.transitions.between)
+        scores, _, _ = forward_backward(inputs @ found.emission, found.transitions, chains)
+        recalls.append(float((scores[rare].argmax(axis=1) == 1).mean()))
+    assert recalls[0] + 0.1 < recalls[1] < recalls[2] - 0.1

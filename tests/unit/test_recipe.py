@@ -58,6 +58,7 @@ ENCODER = 'kind = "encoder"\n'
         (LINEAR + "[chain]\nl2 = 0", r"\[chain\] needs l2 > 0"),
         (LINEAR + "[chain]\nl2 = inf", "chain.l2 is inf, expected a number"),
         (LINEAR + "[chain]\nmax_iterations = 0", "max_iterations >= 1"),
+        (LINEAR + "[chain]\nbalance = 1.5", "balance from 0 to 1"),
         (LINEAR + "[chain]\nl1 = 1", r"\[chain\] has unknown keys \['l1'\], expected some of"),
         (
             ENCODER + "sede = 3",

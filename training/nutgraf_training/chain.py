@@ -30,7 +30,7 @@ def calibrate(
         labels: ``(paragraphs,)`` numbers of the labels, -1 where a paragraph has none.
         lengths: ``(articles,)`` paragraphs of each.
         part: ``(articles,)`` which fold each was in; with one fold the second result is of chains that have seen it.
-        settings: regularisation and iterations.
+        settings: of the chain.
 
     Returns:
         the weights; and probabilities ``(paragraphs, labels)``, each from a chain that was fitted without its fold.
@@ -61,8 +61,8 @@ def fit_chain(
         labels: ``(paragraphs,)`` numbers of the labels; -1 where a paragraph has none, which is then summed over.
         count: the number of labels.
         chains: which paragraphs form an article.
-        settings: regularisation and iterations.
-
+        settings: regularisation and iterations; and ``balance``, the power of the labels' shares that the potentials
+            are divided by afterwards (logit adjustment: Menon et al., 2021, arXiv:2007.07314).
     """
     from scipy.optimize import minimize
 
@@ -97,4 +97,8 @@ def fit_chain(
         return value / paragraphs, (gradient + settings.l2 * step) / paragraphs
 
     found = minimize(loss, prior, jac=True, method="L-BFGS-B", options={"maxiter": settings.max_iterations})
-    return unpack(found.x)
+    weights = unpack(found.x)
+    if settings.balance:
+        often = np.bincount(labels[labels >= 0], minlength=count) + 1.0
+        weights.emission[-1] -= settings.balance * np.log(often / often.sum())  # the row of the constant
+    return weights

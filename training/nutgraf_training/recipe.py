@@ -54,10 +54,11 @@ class ChainSettings:
 
     l2: float = 5.0
     max_iterations: int = 1000
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.l2 <= 0 or self.max_iterations < 1:
-            raise ValueError("[chain] needs l2 > 0 and max_iterations >= 1")
+        if self.l2 <= 0 or self.max_iterations < 1 or not 0 <= self.balance <= 1:
+            raise ValueError("[chain] needs l2 > 0, max_iterations >= 1 and balance from 0 to 1")
 
 
 @dataclass(frozen=True)
