@@ -548,6 +548,7 @@ def test_training_goes_on_from_a_trained_model(
     path = str(result.folder.path)
     same = train(authored[25:35], tmp_path / "same", recipe=recipe, encoder=path, held_out=0).folder
     assert same.manifest["began_with"] == {"model": result.folder.fingerprint}
+    assert f"began with the weights of the model `{result.folder.fingerprint}`" in same.files["README.md"].decode()
     assert trained_on(same) == trained_on(result.folder) | {d for a in authored[25:35] for d in paragraph_digests(a)}
     # It has learned next to nothing since, so its labels before the chain are those of the model that it began with.
     before, after = (nutgraf.load(each.path) for each in (result.folder, same))

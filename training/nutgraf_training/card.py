@@ -17,7 +17,8 @@ def model_card(*, name: str, label_set: LabelSet, manifest: Mapping[str, Any], a
     Args:
         name: what the model is called.
         label_set: its labels.
-        manifest: ``recipe``, ``training_data``, ``metrics``, ``versions``, as ``train`` puts them there.
+        manifest: ``recipe``, ``training_data``, ``metrics``, ``versions`` and maybe ``began_with``, as ``train`` puts
+            them there.
         about: Markdown by whoever trained it: what it is for, what the labels are, what it should not be used for.
         settings: the resolved recipe, TOML.
     """
@@ -52,6 +53,8 @@ def model_card(*, name: str, label_set: LabelSet, manifest: Mapping[str, Any], a
         f"`{manifest['recipe']['name']}` on {data['articles']:,} articles ({data['paragraphs']:,} paragraphs).",
         "",
     ]
+    if "began_with" in manifest:
+        lines += [f"Training began with the weights of the model `{manifest['began_with']['model']}`.", ""]
     if about.strip():
         lines += [about.strip(), ""]
     lines += ["## Labels", "", "| label | meaning |", "| --- | --- |"]
