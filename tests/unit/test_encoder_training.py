@@ -560,6 +560,16 @@ def test_training_goes_on_from_a_trained_model(
         np.testing.assert_allclose(own, theirs, atol=1e-3)
     settings = tomllib.loads(same.files["settings.toml"].decode())
     assert settings["encoder"]["name"] == result.folder.path.name
+    assert "began with, so these are too kind" not in same.manifest["metrics"]["chosen_on"]["of"]
+
+
+def test_what_chose_the_state_and_was_known_before_is_said(
+    result: TrainResult, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    path = str(result.folder.path)
+    recipe = encoder_recipe(fit={"epochs": 0.2}, export=FP32)
+    found = train(authored[:25], tmp_path / "m", recipe=recipe, encoder=path, held_out=0).folder
+    assert "in the training data of the model that it began with" in found.manifest["metrics"]["chosen_on"]["of"]
 
 
 def test_training_goes_on_with_other_labels(result: TrainResult, encoder_recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -153,9 +153,7 @@ def train(
         **({} if began is None else {"began_with": {"model": began.fingerprint}}),
         **fit.record,
     }
-    part, of = "cross_fitted", "the training articles"
-    if len(fit.scored) < len(articles):
-        part, of = "chosen_on", "training articles that chose the best state and calibrated it"
+    part, of = _scored(fit.scored, articles, began)
     metrics: dict[str, Any] = {part: {"of": of, **_metrics(fit.scored, label_set, fit.scores)}}
     evaluation = None
     if dev:
@@ -205,32 +203,43 @@ def _began(recipe: Recipe) -> ModelFolder | None:
     if not isinstance(recipe, EncoderRecipe) or not Path(recipe.encoder.name, MANIFEST).is_file():
         return None
     folder = read_model(recipe.encoder.name)
-    if "config.json" not in folder.files:
+    if not {"config.json", "tokenizer_config.json"} <= folder.files.keys():
         raise DataError(
-            "was written without the weights that training goes on from",
+            "was written without the weights that training goes on from, or without its tokenizer's settings",
             path=recipe.encoder.name,
             hint="train it with export.keep_weights = true in a copy of its recipe",
         )
     return folder
 
 
+def _scored(scored: Sequence[Article], articles: Sequence[Article], began: ModelFolder | None) -> tuple[str, str]:
+    """What the scores that fitting gives are of: the manifest's key, and in words."""
+    if len(scored) == len(articles):
+        return "cross_fitted", "the training articles"
+    of = "training articles that chose the best state and calibrated it"
+    if began is not None and (known := seen_articles(scored, trained_on(began))):
+        of += f" ({len(known)} of them in the training data of the model that it began with, so these are too kind)"
+    return "chosen_on", of
+
+
 def _refuse_learned(earlier: Sequence[ModelFolder], dev: Sequence[Article]) -> None:
     for folder in earlier:
-        if shared := seen_articles(dev, trained_on(folder)):
-            raise shared[0].error(
-                f"most of it is in the held-out data, and the model {folder.path} was trained on it "
-                f"({len(shared)} such)",
-                hint="hold out other articles (--dev), or none (--held-out 0)",
-            )
+        _refuse_seen(
+            dev,
+            trained_on(folder),
+            f"most of it is in the held-out data, and the model {folder.path} was trained on it",
+            "hold out other articles (--dev), or none (--held-out 0)",
+        )
 
 
 def _refuse_shared(articles: Sequence[Article], dev: Sequence[Article]) -> None:
     known = {digest for article in articles for digest in paragraph_digests(article)}
+    _refuse_seen(dev, known, "most of it is in the training data and in the held-out data", "take it out of one")
+
+
+def _refuse_seen(dev: Sequence[Article], known: Collection[str], message: str, hint: str) -> None:
     if shared := seen_articles(dev, known):
-        raise shared[0].error(
-            f"most of it is in the training data and in the held-out data ({len(shared)} such)",
-            hint="take it out of one",
-        )
+        raise shared[0].error(f"{message} ({len(shared)} such)", hint=hint)
 
 
 def _fit(
