@@ -74,7 +74,8 @@ def main() -> None:
                 f"| {title} | {split} | {scores.articles:,} | {scores.paragraphs:,} | {span(scores.macro_f1)} | "
                 f"{span(scores.accuracy)} |"
             )
-    report("newsdiscourse", "python -m benchmarks.newsdiscourse --write", lines, write=options.write)
+    given = "" if options.encoder is None else f" --encoder {Path(options.encoder).name}"
+    report("newsdiscourse", f"python -m benchmarks.newsdiscourse{given} --write", lines, write=options.write)
 
 
 def balanced(name: str) -> Recipe:
