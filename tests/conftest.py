@@ -351,7 +351,13 @@ def encoder_recipe(pretrained: Pretrained) -> MakeRecipe:
 
     def make(family: str = "bert", **tables: Mapping[str, Any]) -> EncoderRecipe:
         reads = {"tokens": 128, "headline": 8, "lead": 16, "context": 16, "paragraph": 80}
-        fit: dict[str, Any] = {"epochs": 2.0, "learning_rate": 3e-3, "head_learning_rate": 1e-2, "precision": "fp32"}
+        fit: dict[str, Any] = {
+            "epochs": 2.0,
+            "min_steps": 0,
+            "learning_rate": 3e-3,
+            "head_learning_rate": 1e-2,
+            "precision": "fp32",
+        }
         return EncoderRecipe.from_dict(
             "tiny",
             {

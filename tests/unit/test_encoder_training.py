@@ -1104,6 +1104,34 @@ def test_checkpoints_are_found_from_another_folder(
     assert made.args.output_dir == str(tmp_path / "m.run")
 
 
+@pytest.mark.parametrize(
+    ("epochs", "min_steps", "expected", "every"),
+    [(2.0, 0, 2.0, 5), (2.0, 20, 2.0, 5), (2.0, 21, 3, 7), (2.0, 60, 6, 15), (0.5, 4, 0.5, 5), (0.5, 6, 1, 10)],
+)
+def test_few_articles_are_read_more_often(
+    pretrained: Pretrained,
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+    epochs: float,
+    min_steps: int,
+    expected: float,
+    every: int,
+) -> None:
+    """Ten steps an epoch; the state is evaluated as often as without."""
+    model, rows = (
+        NutgrafModel.from_encoder(pretrained("bert"), NEWS_ROLES.labels),
+        Dataset.from_dict({"length": [8] * 20}),
+    )
+    said: list[str] = []
+    stage = running.Stage("x", tmp_path / "x", epochs, 1e-4, 0, min_steps)
+    settings = encoder_recipe(fit={"batch_windows": 2}).fit
+    made = running._trainer(stage, model, rows, None, Collator(0), settings, said.append)
+    assert (made.args.num_train_epochs, made.args.eval_steps, made.args.save_steps) == (expected, every, every)
+    assert said == (
+        [f"x: {expected} epochs, as fewer would be less than fit.min_steps = {min_steps}"] * (expected > epochs)
+    )
+
+
 def test_each_layer_learns_at_its_rate(pretrained: Pretrained, encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
     for family in ("bert", "roberta", "mpnet", "modernbert"):
         settings = encoder_recipe(

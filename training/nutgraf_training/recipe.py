@@ -85,6 +85,7 @@ class EncoderFitSettings:
     """The ``[fit]`` table of an encoder recipe: see training/recipes/encoder-small.toml."""
 
     epochs: float = 4.0
+    min_steps: int = 600
     learning_rate: float = 1e-4
     head_learning_rate: float = 3e-4
     layer_decay: float = 0.9
@@ -111,6 +112,8 @@ class EncoderFitSettings:
         for name in ("weight_decay", "warmup", "dropout", "hide_tokens", "alt_weight", "smoothing", "validation"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected from 0 to below 1")
+        if self.min_steps < 0:
+            raise ValueError(f"fit.min_steps is {self.min_steps}, expected 0 or more")
         if self.folds < 0 or self.folds == 1:
             raise ValueError(f"fit.folds is {self.folds}, expected 0 or at least 2")
         if not self.validation and not self.folds:

@@ -238,7 +238,7 @@ class _Work:
             title = f"{name}, run {number + 1} of {fit.runs}" if fit.runs > 1 else name
             place = self.run / (f"{folder}-{number + 1}" if number else folder)
             seed = (self.recipe.seed + number) % 2**32
-            stage = Stage(title, place, fit.epochs, fit.learning_rate, seed)
+            stage = Stage(title, place, fit.epochs, fit.learning_rate, seed, fit.min_steps)
             found.append(self.run_stage(stage, start, rows, chosen_on))
         model = mean_of(found)
         if fit.simulate_int8:

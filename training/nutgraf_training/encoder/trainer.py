@@ -30,7 +30,7 @@ from nutgraf_training.recipe import EncoderFitSettings
 
 __all__ = ["DONE", "Stage", "is_main", "mean_of", "read_result", "run_stage", "wait_for", "windows_logits"]
 
-#: How often a run is evaluated and saved, per epoch.
+#: How often a run is evaluated and saved, per epoch that its recipe asks for.
 _SAVES_AN_EPOCH = 2
 #: How many steps an interruption costs at most.
 _UNSAVED = 400
@@ -46,6 +46,7 @@ class Stage:
         name: for messages.
         folder: where its checkpoints lie; nothing is loaded from anywhere else.
         epochs, learning_rate, seed: of this stage.
+        min_steps: there are more epochs where those would make fewer steps than these.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Stage:
     epochs: float
     learning_rate: float
     seed: int
+    min_steps: int = 0
 
 
 def is_main() -> bool:
@@ -282,11 +284,16 @@ def _trainer(
 ) -> Trainer:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     a_step = settings.batch_windows * settings.accumulate * processes
-    every = min(max(1, math.ceil(len(rows) / a_step) // _SAVES_AN_EPOCH), _UNSAVED)
+    an_epoch = math.ceil(len(rows) / a_step)
+    epochs = stage.epochs
+    if epochs * an_epoch < stage.min_steps:
+        epochs = math.ceil(stage.min_steps / an_epoch)
+        say(f"{stage.name}: {epochs} epochs, as fewer would be less than fit.min_steps = {stage.min_steps}")
+    every = min(max(1, round(an_epoch * epochs / stage.epochs) // _SAVES_AN_EPOCH), _UNSAVED)
     cuda = torch.cuda.is_available()
     arguments = TrainingArguments(
         output_dir=str(stage.folder.absolute()),  # the best checkpoint is found from another working folder, too
-        num_train_epochs=stage.epochs,
+        num_train_epochs=epochs,
         per_device_train_batch_size=settings.batch_windows,
         per_device_eval_batch_size=settings.batch_windows,
         gradient_accumulation_steps=settings.accumulate,
