@@ -394,7 +394,7 @@ def on_terminal(command: list[str], *, stdout: int | None = None, **env: str) ->
     settings = {**plain, "TERM": "xterm-256color", "COLUMNS": "100", **env}
     with subprocess.Popen(command, stdin=slave, stdout=stdout or slave, stderr=slave, env=settings) as process:
         os.close(slave)
-        shown, deadline = b"", time.monotonic() + 60
+        shown, deadline = b"", time.monotonic() + 300
         while time.monotonic() < deadline:
             if not select.select([master], [], [], 0.5)[0]:
                 continue
@@ -405,6 +405,8 @@ def on_terminal(command: list[str], *, stdout: int | None = None, **env: str) ->
             if not piece:
                 break
             shown += piece
+        else:
+            process.kill()  # or it would wait for a reader for ever, and the test for it
         process.wait(10)
     os.close(master)
     assert process.returncode == 0, shown
