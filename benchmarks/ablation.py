@@ -12,8 +12,8 @@ from nutgraf.features import FeatureExtractor, FeatureTable
 from nutgraf.linear import margins
 from nutgraf.sequence import Chains, context, forward_backward
 from nutgraf_data.labels import NEWS_ROLES
+from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
 from nutgraf_training.linear import fit_linear
-from nutgraf_training.metrics import confusion_tables, score_tables
 from nutgraf_training.recipe import LinearRecipe, load_recipe
 
 

@@ -12,8 +12,9 @@ from benchmarks.environments import PEERS, Bench
 from nutgraf.registry import load as load_model
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
-from nutgraf_training.evaluate import gold_numbers
-from nutgraf_training.metrics import Interval, confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.intervals import Interval
+from nutgraf_training.evaluation.metrics import confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.predictions import gold_numbers
 
 Labels = list[NDArray[np.int64]]
 

@@ -17,7 +17,7 @@ from nutgraf_data import corpora
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_data.readers import read_articles
-from nutgraf_training.evaluate import gold_numbers
+from nutgraf_training.evaluation.predictions import gold_numbers
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 REAL = ("newswire-train", "world-train", "general-train")

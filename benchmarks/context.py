@@ -10,8 +10,8 @@ from benchmarks.common import DEV, REAL, arguments, load, report
 from benchmarks.environments import Bench
 from nutgraf.windows import WindowSettings
 from nutgraf_data.labels import NEWS_ROLES
-from nutgraf_training.evaluate import gold_numbers
-from nutgraf_training.metrics import confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.metrics import confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe, load_recipe
 from nutgraf_training.train import train
 

@@ -10,8 +10,8 @@ from benchmarks.accuracy import predicted, span
 from benchmarks.common import DEV, REAL, arguments, load, report
 from benchmarks.environments import PEERS, Bench
 from nutgraf_data.labels import NEWS_ROLES
-from nutgraf_training.evaluate import gold_numbers
-from nutgraf_training.metrics import confusion_tables, score_tables
+from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.train import train
 
 SIZES = (50, 100, 200, 400, 800)

@@ -19,8 +19,8 @@ from nutgraf.registry import load as load_model
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
-from nutgraf_training.evaluate import gold_numbers
-from nutgraf_training.metrics import confusion_tables, score_tables
+from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
 from nutgraf_training.train import train
 

@@ -12,8 +12,8 @@ from benchmarks.common import DEV, REAL, arguments, by_article, labels, load, re
 from benchmarks.peers.baseline import pipeline
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
-from nutgraf_training.evaluate import gold_numbers
-from nutgraf_training.metrics import confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.metrics import confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.train import train
 
 TRAINED_ON = {"authored": ("authored",), "the three real sets": REAL, "all four": ("authored", *REAL)}

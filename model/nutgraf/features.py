@@ -9,6 +9,7 @@ word list of its training articles.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ BLOCKS = ("word", "pair", "introduction", "next", "opening", *SIGNALS)
 _TOKEN = re.compile(r"\w{1,40}(?:['’]\w{1,40}){0,2}|[^\w\s]")
 _CHUNK = 256  # paragraphs; bounds memory for very long articles
 _BLOCK_BITS = 5
+_OPENING = 3  # words
 
 #: 1 + ln(count), the sublinear term frequency of scikit-learn; a word that stands more than 255 times counts as 255.
 _TERM_FREQUENCY = (1 + np.log(np.maximum(np.arange(256), 1))).astype(np.float32)
@@ -139,6 +141,41 @@ class FeatureExtractor:
         for start in range(0, len(tokens), _CHUNK):
             yield self._chunk(passage, signals, start, min(start + _CHUNK, len(tokens)))
 
+    def names(self, article: Article) -> dict[int, str]:
+        """What falls into each hash bucket in an article: words, pairs of them, and signals with their values.
+
+        A word of a block other than ``word`` has the block's name before it; several names of one bucket have an "or"
+        between them.
+        """
+        limit = self.settings.max_characters
+        words = [_TOKEN.findall(paragraph.text[:limit]) or ["."] for paragraph in article.paragraphs]
+        passage = Passage([[self._lexicon[word] for word in row] for row in words], self._lexicon)
+        flat = [word.lower() for row in words for word in row]
+        found: dict[int, dict[str, None]] = {}
+
+        def put(name: str, hashes: Hashes, texts: Sequence[str]) -> None:
+            if self._on[name]:
+                shown = texts if name in {"word", "pair"} else [f"{name}: {text}" for text in texts]
+                for bucket, text in zip(self._bucket(name, hashes).tolist(), shown, strict=True):
+                    found.setdefault(bucket, {})[text] = None
+
+        hashes = passage.hashes
+        for name in ("word", "introduction", "next"):
+            put(name, hashes, flat)
+        put("pair", hashes[:-1] * _STEP + hashes[1:], [f"{a} {b}" for a, b in itertools.pairwise(flat)])
+        begins = np.flatnonzero(passage.place < _OPENING)
+        put("opening", hashes[begins] + passage.place[begins].view(np.uint64), [flat[i] for i in begins])
+        for name, table in passage.signals().items():
+            signal = mix(table + (np.arange(table.shape[1]) << 20))
+            texts = [f"{column} = {value}" for row in table.tolist() for column, value in enumerate(row)]
+            put(name, signal.ravel(), texts)
+        return {bucket: " or ".join(texts) for bucket, texts in found.items()}
+
+    def _bucket(self, name: str, hashes: Hashes) -> Ints:
+        """The buckets of hashes of a block."""
+        salted = (hashes ^ _SALTS[BLOCKS.index(name)]) * _GOLDEN
+        return (salted >> np.uint64(64 - self.settings.bits)).view(np.int64)
+
     def _tokens(self, text: str) -> list[int]:
         lexicon = self._lexicon
         return [lexicon[token] for token in _TOKEN.findall(text)] or [lexicon["."]]
@@ -150,7 +187,7 @@ class FeatureExtractor:
 
         def put(name: str, row: Ints, hashes: Hashes) -> None:
             number = BLOCKS.index(name)
-            bucket = ((hashes ^ _SALTS[number]) * _GOLDEN >> np.uint64(64 - bits)).view(np.int64)
+            bucket = self._bucket(name, hashes)
             keys.append((row - start << _BLOCK_BITS | number) << bits | bucket)
 
         first, last = passage.bounds(start, end)
@@ -170,7 +207,7 @@ class FeatureExtractor:
             put("next", passage.row[after][goes_on] - 1, passage.hashes[after][goes_on])
         if self._on["opening"]:
             place = passage.place[first:last]
-            begins = place < 3
+            begins = place < _OPENING
             put("opening", row[begins], words[begins] + place[begins].view(np.uint64))
         for name, table in signals.items():
             if self._on[name]:

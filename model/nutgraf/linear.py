@@ -126,6 +126,25 @@ class LinearTagger(Tagger):
                 ]
             )
 
+    def explain(self, article: Article) -> list[dict[str, Floats]]:
+        """For each paragraph, what each of its words and signals adds to its margins ``(labels,)``.
+
+        The parts of a paragraph and the intercepts sum to its row of ``margins``; the scores come of those of its
+        neighbours, too. Names are as ``FeatureExtractor.names`` gives them.
+        """
+        with self._lock:
+            names = self._extractor.names(article)
+            found: list[dict[str, Floats]] = []
+            for chunk in self._extractor.extract([article]):
+                row, column, value = self._table.weigh(chunk)
+                parts = (self._coefficients[column] * value[:, None]).astype(np.float64)
+                here: list[dict[str, Floats]] = [{} for _ in range(chunk.paragraphs)]
+                for number, bucket, part in zip(row.tolist(), self._table.buckets[column].tolist(), parts, strict=True):
+                    known = here[number]
+                    known[names[bucket]] = known[names[bucket]] + part if names[bucket] in known else part
+                found += here
+        return found
+
     def score_many(self, articles: Sequence[Article]) -> list[tuple[Floats, NDArray[np.bool_]]]:
         """For each article, probabilities ``(paragraphs, labels)`` and which paragraphs were cut ``(paragraphs,)``."""
         if not articles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,14 +81,14 @@ def _default() -> Tagger:
     return load()
 
 
-def predict(article: Article | str, *, min_confidence: float = 0.0) -> Annotation:
+def predict(article: Article | str, *, min_confidence: float | Mapping[str, float] = 0.0) -> Annotation:
     """Annotates one article with the default model, which is loaded once.
 
     Args:
         article: an Article, or the text of one with blank lines between its paragraphs.
-        min_confidence: segments below it have ``abstained`` set.
+        min_confidence: segments below it have ``abstained`` set; or one for each label of some.
 
     Raises:
-        DataError: the text has no paragraph.
+        DataError: as ``Tagger.predict``.
     """
     return _default().predict(article, min_confidence=min_confidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,19 +46,23 @@ class Tagger(ABC):
         """``score_many`` of one article."""
         return self.score_many([article])[0]
 
-    def predict(self, article: Article | str, *, min_confidence: float = 0.0) -> Annotation:
+    def predict(self, article: Article | str, *, min_confidence: float | Mapping[str, float] = 0.0) -> Annotation:
         """Annotates one article; the result depends on nothing but the article and the model.
 
         Args:
             article: an Article, or the text of one with blank lines between its paragraphs.
-            min_confidence: segments below it have ``abstained`` set; they keep their label.
+            min_confidence: segments below it have ``abstained`` set; they keep their label. Or one for each label of
+                some, as ``nutgraf evaluate --target`` suggests them; 0 for the others.
 
         Raises:
-            DataError: the text has no paragraph, or is not a text; ``min_confidence`` is not between 0 and 1.
+            DataError: the text has no paragraph, or is not a text; ``min_confidence`` is not between 0 and 1, or names
+                a label that the model does not have.
         """
         return next(self.predict_many([article], min_confidence=min_confidence))
 
-    def predict_many(self, articles: Iterable[Article | str], *, min_confidence: float = 0.0) -> Iterator[Annotation]:
+    def predict_many(
+        self, articles: Iterable[Article | str], *, min_confidence: float | Mapping[str, float] = 0.0
+    ) -> Iterator[Annotation]:
         """Annotates articles in order, reading ahead a few of them at a time.
 
         An error while articles are read is raised after the annotations of those that came before it.
@@ -68,16 +72,33 @@ class Tagger(ABC):
         """
         if isinstance(articles, str):
             raise DataError("predict_many takes an iterable of articles, found one string", hint="use predict")
-        if not 0.0 <= min_confidence <= 1.0:
-            raise DataError(f"min_confidence is {min_confidence}, expected a number from 0 to 1")
+        limits = self._limits(min_confidence)
         return (
-            self._annotation(article, *scored, min_confidence)
+            self._annotation(article, *scored, limits)
             for batch in batches(_as_article(article) for article in articles)
             for article, scored in zip(batch, self.score_many(batch), strict=True)
         )
 
+    def _limits(self, min_confidence: float | Mapping[str, float]) -> dict[str, float]:
+        """The least confidence of every label."""
+        labels = self.label_set.labels
+        given = min_confidence if isinstance(min_confidence, Mapping) else dict.fromkeys(labels, min_confidence)
+        for label, limit in given.items():
+            if label not in self.label_set:
+                raise DataError(
+                    f"min_confidence has the label {label!r}, which is not one of the model's",
+                    hint=self.label_set.suggest(label),
+                )
+            if not 0.0 <= limit <= 1.0:
+                raise DataError(f"min_confidence is {limit}, expected a number from 0 to 1")
+        return {label: given.get(label, 0.0) for label in labels}
+
     def _annotation(
-        self, article: Article, scores: NDArray[np.float64], truncated: NDArray[np.bool_], min_confidence: float
+        self,
+        article: Article,
+        scores: NDArray[np.float64],
+        truncated: NDArray[np.bool_],
+        limits: Mapping[str, float],
     ) -> Annotation:
         labels = self.label_set.labels
         segments = []
@@ -93,7 +114,7 @@ class Tagger(ABC):
                     label=labels[best],
                     confidence=row[best],
                     scores=dict(zip(labels, row, strict=True)),
-                    abstained=row[best] < min_confidence,
+                    abstained=row[best] < limits[labels[best]],
                     truncated=cut,
                 )
             )

@@ -12,7 +12,8 @@ from nutgraf.linear import LinearTagger
 from nutgraf_data.article import Article, Origin, Paragraph
 from nutgraf_data.errors import DataError
 from nutgraf_data.labels import NEWS_ROLES
-from nutgraf_training.evaluate import evaluate, gold_numbers
+from nutgraf_training.evaluation.evaluate import evaluate
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.provenance import seen_articles, trained_on, write_trained_on
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from nutgraf_training.metrics import Scores, confusion_tables, difference, score_tables
+from nutgraf_training.evaluation.metrics import Scores, confusion_tables, difference, score_tables
 
 Ints = NDArray[np.int64]
 

@@ -25,8 +25,9 @@ from nutgraf_data.errors import DataError, MissingExtraError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.splits import HELD_OUT, TRAIN, Split, corpus_fingerprint, make_split
 from nutgraf_training.card import model_card
-from nutgraf_training.evaluate import Evaluation, evaluate, gold_numbers
-from nutgraf_training.metrics import confusion_tables, score_tables
+from nutgraf_training.evaluation.evaluate import Evaluation, evaluate
+from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.provenance import TRAINED_ON, paragraph_digests, seen_articles, trained_on, write_trained_on
 from nutgraf_training.recipe import EncoderRecipe, LinearRecipe, Recipe, load_recipe
 

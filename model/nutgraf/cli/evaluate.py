@@ -52,7 +52,7 @@ def evaluate(
     from nutgraf.cli.tables import print_scores
     from nutgraf.registry import load
     from nutgraf_data.splits import HELD_OUT, Split
-    from nutgraf_training.evaluate import evaluate as run
+    from nutgraf_training.evaluation.evaluate import evaluate as run
 
     tagger = load(model)
     articles = list(progress(read_corpus(held_out, format=format, column=column, encoding=encoding), "reading"))

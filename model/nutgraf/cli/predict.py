@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "Examples:\n\nnutgraf predict article.txt\n\nnutgraf predict articles.jsonl --out roles.parquet\n\n"
-    "cat article.txt | nutgraf predict - --json | jq -r '.segments[].label'"
+    "cat article.txt | nutgraf predict - --json | jq -r '.segments[].label'\n\n"
+    "nutgraf predict articles/ --html roles.html"
 )
 
 
@@ -53,10 +54,14 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Write a .jsonl file (an article a line) or a .parquet file (a segment a row).")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the --out file when it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the --out or --html file when it exists.")] = False,
     min_confidence: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Mark segments below this confidence as abstained.")
-    ] = 0.0,
+        list[str] | None,
+        typer.Option(
+            metavar="N|LABEL=N", help="Mark segments below this confidence as abstained; for one label with LABEL=N."
+        ),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page for a browser that shows and filters roles.")] = None,
     on_error: Annotated[
         OnError,
         typer.Option(help="Stop at input that cannot be read, or report it, skip it and exit with 1 at the end."),
@@ -71,9 +76,16 @@ def predict(
     """
     if json and table:
         raise typer.BadParameter("choose one of --json and --table")
+    if html is not None and out is not None:
+        raise typer.BadParameter("choose one of --html and --out")
+    limits = _limits(min_confidence or [])
     from nutgraf import writers
     from nutgraf.registry import load
 
+    if html is not None:
+        from nutgraf_data.files import check_output
+
+        check_output(html, inputs, force=force)
     if out is not None:
         writers.check_target(out, [Path(source) for source in inputs], force=force)
     tagger = load(model)
@@ -87,10 +99,15 @@ def predict(
         inputs, format=format, column=column, encoding=encoding, on_error=skip if on_error is OnError.skip else None
     )
 
-    annotations = tagger.predict_many(_noting(articles, inputs, format), min_confidence=min_confidence)
+    annotations = tagger.predict_many(_noting(articles, inputs, format), min_confidence=limits)
     if out is not None:
         done = writers.write_file(progress(annotations, "annotating"), out)
         say(f"wrote {done:,} articles to {out}")
+    elif html is not None:
+        from nutgraf.html import write_html
+
+        done = write_html(progress(annotations, "annotating"), html, tagger)
+        say(f"wrote {done:,} articles to {html}")
     elif json or not (table or sys.stdout.isatty()):
         # A bar would erase lines of the results where both are shown on one terminal.
         shown = annotations if sys.stdout.isatty() else progress(annotations, "annotating")
@@ -100,6 +117,27 @@ def predict(
     if skipped:
         say(f"{len(skipped):,} skipped, see above")
         raise typer.Exit(1)
+
+
+def _limits(given: list[str]) -> float | dict[str, float]:
+    """``["0.6"]`` as 0.6, ``["analysis=0.8"]`` as a number for each label."""
+    limits: dict[str, float] = {}
+    for text in given:
+        label, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0.0 <= value <= 1.0:
+            raise typer.BadParameter(
+                f"{text!r} is neither a number from 0 to 1 nor LABEL=NUMBER", param_hint="--min-confidence"
+            )
+        if not equals and len(given) > 1:
+            raise typer.BadParameter("give one number, or LABEL=NUMBER for each label", param_hint="--min-confidence")
+        if not equals:
+            return value
+        limits[label] = value
+    return limits or 0.0
 
 
 def _noting(articles: Iterable[Article], inputs: list[str], format: str | None) -> Iterator[Article]:

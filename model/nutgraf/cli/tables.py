@@ -11,7 +11,7 @@ from nutgraf.terminal import stdout_console, visible
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from nutgraf_training.metrics import Scores
+    from nutgraf_training.evaluation.metrics import Scores
     from nutgraf_training.train import TrainResult
 
 __all__ = ["print_scores", "print_share"]

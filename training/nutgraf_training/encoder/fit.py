@@ -32,7 +32,7 @@ from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 from nutgraf_training.encoder.run_folder import claim
 from nutgraf_training.encoder.teacher import KEPT, ask
 from nutgraf_training.encoder.trainer import Stage, is_main, mean_of, read_result, run_stage, windows_logits
-from nutgraf_training.evaluate import gold_numbers
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
 
 __all__ = ["EncoderFit", "fit_encoder"]

@@ -1,34 +1,20 @@
-"""Classification metrics with intervals from resampling articles.
-
-Paragraphs of one article are not independent, so whole articles are drawn (the cluster bootstrap: Davison and Hinkley,
-1997, section 3.8). The intervals are plain percentiles; with a few dozen articles the one of macro-F1 is somewhat too
-narrow.
-"""
+"""Classification metrics of confusion tables, with intervals from resampling articles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "Scores", "confusion_tables", "difference", "score_tables"]
+from nutgraf_training.evaluation.intervals import Interval, bootstrap, intervals, plain
+
+__all__ = ["Scores", "confusion_tables", "difference", "metrics_of", "score_tables"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-_CHUNK = 256  # resamples at a time; bounds memory
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and its 95 % interval; all NaN where it is not defined (recall of a label that never occurs)."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -41,6 +27,8 @@ class Scores:
         support: how many paragraphs have the label.
         macro_f1: the mean F1 of the labels that occur or are predicted.
         accuracy: the share of paragraphs with the right label.
+        kappa: Cohen's (1960), agreement with the given labels beyond chance.
+        mcc: Matthews' correlation for several classes (Gorodkin, 2004).
         confusion: ``(labels, labels)`` counts, gold in rows, predicted in columns.
         articles, paragraphs: how many were scored.
     """
@@ -52,6 +40,8 @@ class Scores:
     support: tuple[int, ...]
     macro_f1: Interval
     accuracy: Interval
+    kappa: Interval
+    mcc: Interval
     confusion: Ints
     articles: int
     paragraphs: int
@@ -61,13 +51,15 @@ class Scores:
         return {
             "articles": self.articles,
             "paragraphs": self.paragraphs,
-            "macro_f1": _plain(self.macro_f1),
-            "accuracy": _plain(self.accuracy),
+            "macro_f1": plain(self.macro_f1),
+            "accuracy": plain(self.accuracy),
+            "kappa": plain(self.kappa),
+            "mcc": plain(self.mcc),
             "labels": {
                 label: {
-                    "precision": _plain(self.precision[i]),
-                    "recall": _plain(self.recall[i]),
-                    "f1": _plain(self.f1[i]),
+                    "precision": plain(self.precision[i]),
+                    "recall": plain(self.recall[i]),
+                    "f1": plain(self.f1[i]),
                     "support": self.support[i],
                 }
                 for i, label in enumerate(self.labels)
@@ -102,7 +94,7 @@ def confusion_tables(gold: Sequence[Ints], predicted: Sequence[Ints], labels: in
 
 
 def score_tables(tables: Ints, labels: Sequence[str], *, resamples: int = 2000, seed: int = 0) -> Scores:
-    """Metrics of confusion tables, with percentile intervals from resampling articles.
+    """Metrics of confusion tables, with BCa intervals from resampling articles.
 
     Args:
         tables: ``(articles, labels, labels)``, from ``confusion_tables``.
@@ -116,26 +108,11 @@ def score_tables(tables: Ints, labels: Sequence[str], *, resamples: int = 2000, 
     total = tables.sum(axis=0)
     if not total.sum():
         raise ValueError("no paragraph has a label to compare with")
-    drawn = {name: _interval(values) for name, values in _resampled(tables, resamples, seed).items()}
-    found = {name: values[0] for name, values in _metrics(total[None]).items()}
-
-    def one(name: str) -> Interval:
-        return Interval(float(found[name]), *map(float, drawn[name]))
-
-    def each(name: str) -> tuple[Interval, ...]:
-        return tuple(
-            Interval(float(value), float(low), float(high))
-            for value, low, high in zip(found[name], *drawn[name], strict=True)
-        )
-
+    found = bootstrap(_flat(tables), lambda sums: metrics_of(_square(sums)), resamples=resamples, seed=seed)
     return Scores(
         labels=tuple(labels),
-        precision=each("precision"),
-        recall=each("recall"),
-        f1=each("f1"),
+        **{name: intervals(values) for name, values in found.items()},
         support=tuple(int(n) for n in total.sum(axis=1)),
-        macro_f1=one("macro_f1"),
-        accuracy=one("accuracy"),
         confusion=total,
         articles=int((tables.sum(axis=(1, 2)) > 0).sum()),
         paragraphs=int(total.sum()),
@@ -156,17 +133,17 @@ def difference(ours: Ints, theirs: Ints, *, resamples: int = 2000, seed: int = 0
     """
     if not np.array_equal(ours.sum(axis=2), theirs.sum(axis=2)):
         raise ValueError("the two sets of predictions are not of the same articles and gold labels")
-    value_a, value_b = _metrics(ours.sum(axis=0)[None]), _metrics(theirs.sum(axis=0)[None])
-    drawn_a, drawn_b = _resampled(ours, resamples, seed), _resampled(theirs, resamples, seed)
-    return {
-        name: Interval(
-            float(value_a[name][0] - value_b[name][0]), *map(float, _interval(drawn_a[name] - drawn_b[name]))
-        )
-        for name in ("accuracy", "macro_f1")
-    }
+    columns = ours.shape[1] * ours.shape[2]
+
+    def gain(sums: Floats) -> dict[str, Floats]:
+        mine, other = metrics_of(_square(sums[:, :columns])), metrics_of(_square(sums[:, columns:]))
+        return {name: mine[name] - other[name] for name in ("accuracy", "macro_f1")}
+
+    both = np.concatenate([_flat(ours), _flat(theirs)], axis=1)
+    return {name: intervals(values) for name, values in bootstrap(both, gain, resamples=resamples, seed=seed).items()}
 
 
-def _metrics(tables: NDArray[Any]) -> dict[str, Floats]:
+def metrics_of(tables: NDArray[Any]) -> dict[str, Floats]:
     """Metrics of summed tables ``(samples, labels, labels)``; NaN where one is not defined."""
     right = np.diagonal(tables, axis1=1, axis2=2).astype(np.float64)
     gold, predicted = tables.sum(axis=2), tables.sum(axis=1)
@@ -175,6 +152,13 @@ def _metrics(tables: NDArray[Any]) -> dict[str, Floats]:
         recall = right / gold
         f1 = 2 * right / (gold + predicted)
         accuracy = right.sum(axis=1) / gold.sum(axis=1)
+        marked = predicted.astype(np.float64)
+        given = gold.astype(np.float64)
+        size = given.sum(axis=1)
+        chance = (given * marked).sum(axis=1)
+        hits = right.sum(axis=1)
+        kappa = (size * hits - chance) / (size**2 - chance)
+        mcc = (size * hits - chance) / np.sqrt((size**2 - (given**2).sum(axis=1)) * (size**2 - (marked**2).sum(axis=1)))
     count = np.maximum((~np.isnan(f1)).sum(axis=1), 1)
     return {
         "precision": precision,
@@ -182,29 +166,15 @@ def _metrics(tables: NDArray[Any]) -> dict[str, Floats]:
         "f1": f1,
         "macro_f1": np.nansum(f1, axis=1) / count,
         "accuracy": accuracy,
+        "kappa": kappa,
+        "mcc": mcc,
     }
 
 
-def _resampled(tables: Ints, resamples: int, seed: int) -> dict[str, Floats]:
-    articles, labels = tables.shape[0], tables.shape[1]
-    draw = np.random.default_rng(seed)
-    flat = tables.reshape(articles, -1).astype(np.float64)
-    chunks = []
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        counts = draw.multinomial(articles, np.full(articles, 1 / articles), size=size)
-        chunks.append(_metrics((counts @ flat).reshape(size, labels, labels)))
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+def _flat(tables: Ints) -> Floats:
+    return tables.reshape(len(tables), -1).astype(np.float64)
 
 
-def _interval(values: Floats) -> Floats:
-    """The 2.5th and 97.5th percentile of samples ``(samples, …)``, ignoring NaN: ``(2, …)``."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a label that no sample has gives NaN, as it should
-        return np.asarray(np.nanpercentile(values, [2.5, 97.5], axis=0))
-
-
-def _plain(interval: Interval) -> dict[str, float | None]:
-    return {key: None if np.isnan(value) else value for key, value in asdict(interval).items()}
+def _square(sums: Floats) -> Floats:
+    labels = round(sums.shape[1] ** 0.5)
+    return sums.reshape(len(sums), labels, labels)

@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals over articles, calibration, abstention, groups, comparisons."""
