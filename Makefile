@@ -1,4 +1,5 @@
 # make demo   sets up, annotates the article in seeds/, trains on the shipped corpus and evaluates on held-out articles
+# make report writes report.html: how the model that ships does on the shipped articles that it never saw
 # make test   sets up and runs linters, the type checker and every test
 # make model  trains the models that ship, make teacher the one that teaches the default first (both need the joined corpora:
 #             see data/corpus/DATASHEET.md; and articles without labels, of which benchmarks/unlabelled.py chooses)
@@ -10,7 +11,7 @@ TEACHER ?= teacher
 ENCODERS ?= sentence-transformers
 LABELLED = authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl) \
   $(foreach n,newswire world,--dev $(CORPORA)/$(n)-dev.jsonl)
-.PHONY: demo test teacher model clean
+.PHONY: demo report test teacher model clean
 
 demo: $(VENV)/.train
 	@echo && echo "1. The article in seeds/, by the model that ships:" && echo
@@ -32,6 +33,9 @@ demo: $(VENV)/.train
 	@echo
 	@echo "Those real articles chose between variants of the recipe. All labels are one language model's judgement under"
 	@echo "data/corpus/GUIDELINES.md, not people's. More: benchmarks/RESULTS.md"
+
+report: $(VENV)/.train
+	$(BIN)/nutgraf evaluate default authored-held-out --report report.html --force
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -59,4 +63,4 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-model dist build
+	rm -rf $(VENV) demo-model report.html report.md report.json dist build

@@ -1,6 +1,7 @@
 """The labelled data that ships with nutgraf.
 
-``authored`` is whole: articles written for this project, free to use. The other corpora are labels
+``authored`` is whole: articles written for this project, free to use; so is ``authored-held-out``, which no model is
+trained on. The other corpora are labels
 without texts (see ``nutgraf_data.standoff``), because the texts belong to their outlets.
 """
 
@@ -16,6 +17,7 @@ from nutgraf_data.standoff import write_standoff
 __all__ = ["labels_names", "labels_path", "load", "names", "path", "write_labels"]
 
 _AUTHORED = "authored"
+_WHOLE = (_AUTHORED, "authored-held-out")
 _LABELS = ("newswire-train", "newswire-dev", "world-train", "world-dev", "general-train")
 
 
@@ -32,7 +34,7 @@ def _root() -> Path:
 
 def names() -> tuple[str, ...]:
     """The corpora that ship with their texts."""
-    return (_AUTHORED,)
+    return _WHOLE
 
 
 def labels_names() -> tuple[str, ...]:

@@ -28,8 +28,8 @@ from nutgraf_data.labels import NEWS_ROLES, LabelSet
 from nutgraf_data.readers import read_articles
 
 TEXT = "Fire broke out at the port on Monday.\n\nThe mayor said nobody was hurt.\n"
-COMMANDS = ["predict", "train", "evaluate", "data", "labels", "model"]
-SUBCOMMANDS = ["data check", "data join", "data split", "data stats", "model show"]
+COMMANDS = ["predict", "train", "evaluate", "compare", "data", "labels", "model"]
+SUBCOMMANDS = ["data audit", "data check", "data join", "data split", "data stats", "model show"]
 COLOUR = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-7]|9[0-7]|38;[\d;]+)m")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -111,6 +111,13 @@ def test_version() -> None:
         ["predict", "a.txt", "--nonsense"],
         ["predict", "a.txt", "--json", "--table"],
         ["predict", "a.txt", "--min-confidence", "2"],
+        ["predict", "a.txt", "--min-confidence", "analysis=x"],
+        ["predict", "a.txt", "--min-confidence", "0.5", "--min-confidence", "0.6"],
+        ["predict", "a.txt", "--out", "a.jsonl", "--html", "a.html"],
+        ["evaluate", "default", "authored", "--seeds", "2"],
+        ["evaluate", "default", "authored", "--train", "authored"],
+        ["compare", "default", "authored"],
+        ["compare", "default", "default", "authored"],
         ["predict", "a.txt", "--column", "text"],
         ["predict", "a.txt", "--on-error", "ignore"],
         ["train", "authored"],
@@ -238,6 +245,29 @@ def test_min_confidence_and_model(article: Path, tiny_model: Path) -> None:
     (record,) = lines(nutgraf("predict", article, "--min-confidence", "1", "--model", tiny_model).stdout)
     assert all(segment["abstained"] for segment in record["segments"])
     assert record["model"] == json.loads(nutgraf("model", "show", tiny_model, "--json").stdout)["fingerprint"]
+
+
+def test_min_confidence_by_label(article: Path, tiny_model: Path) -> None:
+    (record,) = lines(nutgraf("predict", article, "--model", tiny_model).stdout)
+    label = record["segments"][0]["label"]
+    (strict,) = lines(nutgraf("predict", article, "--min-confidence", f"{label}=1", "--model", tiny_model).stdout)
+    assert [s["abstained"] for s in strict["segments"]] == [s["label"] == label for s in strict["segments"]]
+    unknown = nutgraf("predict", article, "--min-confidence", "analysys=0.5", "--model", tiny_model)
+    assert unknown.exit_code == 1
+    assert "did you mean 'analysis'?" in unknown.stderr
+
+
+def test_a_page(here: Path, article: Path, tiny_model: Path) -> None:
+    args: list[str | Path] = ["predict", article, "--html", "a.html", "--model", tiny_model]
+    made = nutgraf(*args)
+    assert (made.exit_code, made.stdout) == (0, "")
+    page = (here / "a.html").read_text(encoding="utf-8")
+    assert "Fire broke out at the port on Monday." in page
+    assert "words for and against" in page
+    again = nutgraf(*args)
+    assert again.exit_code == 1
+    assert "exists already" in again.stderr
+    assert nutgraf(*args, "--force").exit_code == 0
 
 
 def test_bad_input_exits_with_1(here: Path) -> None:
@@ -588,6 +618,68 @@ def test_split_train_and_evaluate_work_together(here: Path, recipe: Path, tiny_c
 
     assert nutgraf(*train).exit_code == 1  # it exists
     assert nutgraf(*train, "--force").exit_code == 0
+
+
+def test_evaluate_in_full(here: Path, tiny_model: Path, unseen: list[Article]) -> None:
+    held = jsonl(here / "held.jsonl", unseen)
+    asked = ["--by", "outlet", "--target", "0.8", "--coverage", "0.9", "--resamples", "100"]
+    made = nutgraf("evaluate", tiny_model, held, *asked, "--report", "report.html")
+    assert made.exit_code == 0, made.stderr
+    for text in ("Cohen's kappa", "Brier score", "min_confidence", "Conformal sets at 90.0%", "By outlet"):
+        assert text in made.stdout
+    record = json.loads((here / "report.json").read_text(encoding="utf-8"))
+    assert f"{record['accuracy']['value']:.3f}" in made.stdout
+    assert f"{record['accuracy']['value']:.3f}" in (here / "report.md").read_text(encoding="utf-8")
+    assert "<h1>" in (here / "report.html").read_text(encoding="utf-8")
+    assert len(record["mistakes"]) <= 20
+    assert [m["confidence"] for m in record["mistakes"]] == sorted(
+        (m["confidence"] for m in record["mistakes"]), reverse=True
+    )
+    taken = nutgraf("evaluate", tiny_model, held, "--report", "report.html")
+    assert (taken.exit_code, "exists already" in taken.stderr) == (1, True)
+    wrong = nutgraf("evaluate", tiny_model, held, "--report", "report.pdf")
+    assert (wrong.exit_code, ".html" in wrong.stderr) == (1, True)
+    unknown = nutgraf("evaluate", tiny_model, held, "--by", "weather")
+    assert (unknown.exit_code, "'weather'" in unknown.stderr) == (1, True)
+
+
+def test_evaluate_with_seeds_and_folds(
+    here: Path, tiny_model: Path, tiny_corpus: list[Article], unseen: list[Article]
+) -> None:
+    held, corpus = jsonl(here / "held.jsonl", unseen), jsonl(here / "corpus.jsonl", tiny_corpus)
+    made = nutgraf("evaluate", tiny_model, held, "--train", corpus, "--seeds", "2", "--resamples", "100", "--json")
+    assert made.exit_code == 0, made.stderr
+    assert len(json.loads(made.stdout)["macro_f1"]["values"]) == 2
+    made = nutgraf("evaluate", tiny_model, held, "--folds", "2", "--resamples", "100", "--json")
+    assert made.exit_code == 0, made.stderr
+    assert json.loads(made.stdout)["articles"] == len(unseen)
+    taught = nutgraf("evaluate", "default", held, "--folds", "2")
+    assert (taught.exit_code, "was taught by another one" in taught.stderr) == (1, True)
+
+
+def test_compare(here: Path, tiny_model: Path) -> None:
+    made = nutgraf("compare", "linear", "default", "authored-held-out", "--resamples", "100", "--show", "1")
+    assert made.exit_code == 0, made.stderr
+    assert "McNemar p" in made.stdout
+    record = json.loads(nutgraf("compare", "linear", "default", "authored-held-out", "--json").stdout)
+    (pair,) = record["pairs"]
+    gain = record["models"]["linear"]["accuracy"]["value"] - record["models"]["default"]["accuracy"]["value"]
+    assert pair["accuracy"]["value"] == pytest.approx(gain)
+    seen = nutgraf("compare", "linear", "default", "authored")
+    assert (seen.exit_code, "the model was trained on" in seen.stderr) == (1, True)
+
+
+def test_audit(here: Path, tiny_corpus: list[Article]) -> None:
+    corpus = jsonl(here / "corpus.jsonl", tiny_corpus)
+    other = jsonl(here / "other.jsonl", [a for a in tiny_corpus if a.id != tiny_corpus[0].id])
+    made = nutgraf("data", "audit", corpus, "--second", other, "--limit", "5", "--json")
+    assert made.exit_code == 0, made.stderr
+    record = json.loads(made.stdout)
+    assert len(record["suspects"]) == 5
+    assert (record["agreement"]["same"], record["agreement"]["kappa"]) == (1.0, 1.0)
+    text = nutgraf("data", "audit", corpus, "--second", other, "--limit", "5")
+    assert re.search(r"corpus\.jsonl:\d+: ", text.stdout)
+    assert "100.0% the same" in text.stdout
 
 
 def test_train_warns_of_held_out_text_that_is_scattered_over_training_articles(here: Path, recipe: Path) -> None:

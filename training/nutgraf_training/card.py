@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nutgraf_data.labels import LabelSet
+from nutgraf_training.evaluation.quality import METRICS
 
 __all__ = ["model_card"]
 
@@ -64,7 +65,7 @@ def model_card(*, name: str, label_set: LabelSet, manifest: Mapping[str, Any], a
         if part in metrics:
             lines += _table(part, metrics[part])
     lines += [
-        "Intervals hold 95 % of 2,000 resamples of articles.",
+        "Intervals are of 95 %, from 2,000 resamples of whole articles (bias-corrected and accelerated).",
         "",
         "## How it was made",
         "",
@@ -86,8 +87,9 @@ def _table(part: str, scores: Mapping[str, Any]) -> list[str]:
         "| | value | 95 % interval |",
         "| --- | --- | --- |",
     ]
-    for name, key in (("macro-F1", "macro_f1"), ("accuracy", "accuracy")):
-        lines.append(f"| {name} | {_number(scores[key]['value'])} | {_span(scores[key])} |")
+    for key, name in METRICS.items():
+        if key in scores:
+            lines.append(f"| {name} | {_number(scores[key]['value'])} | {_span(scores[key])} |")
     lines += ["", "| label | precision | recall | F1 | paragraphs |", "| --- | --- | --- | --- | --- |"]
     for label, row in scores["labels"].items():
         values = " | ".join(

@@ -163,7 +163,7 @@ def train(
         folder = ModelFolder(Path(out), {"kind": recipe.kind}, label_set, tomllib.loads(settings.decode()), files, "")
         # What was split off shares no text by the split's own, stricter measure; dev was checked above.
         evaluation = evaluate(make_tagger(folder), dev, include_seen=True)
-        metrics["held_out"] = {"of": name, **evaluation.scores.to_json()}
+        metrics["held_out"] = {"of": name, **evaluation.to_json(curves=False)}
     manifest["metrics"] = metrics
     files["README.md"] = model_card(
         name=f"nutgraf-{recipe.name}", label_set=label_set, manifest=manifest, about=about, settings=settings.decode()

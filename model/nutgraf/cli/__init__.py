@@ -1,4 +1,4 @@
-"""The command line: ``nutgraf predict | train | evaluate | data … | labels | model show``.
+"""The command line: ``nutgraf predict | train | evaluate | compare | data … | labels | model show``.
 
 Results go to standard output, all else to standard error. Exit codes: 0 done, 1 bad data or a failed check, 2 usage,
 130 interrupted. Heavy packages are imported inside the commands that need them.
@@ -48,6 +48,7 @@ def _options(
 app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("train", epilog=train.EXAMPLES)(train.train)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("compare", epilog=evaluate.COMPARE_EXAMPLES)(evaluate.compare)
 app.add_typer(data.app, name="data")
 app.command("labels", epilog=labels.EXAMPLES)(labels.labels)
 app.add_typer(model.app, name="model")

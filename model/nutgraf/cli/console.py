@@ -38,7 +38,7 @@ T = TypeVar("T")
 CorpusArgument = Annotated[
     list[str],
     typer.Argument(
-        help="Files, folders, '-' for standard input, hf:NAME for a Hugging Face data set, or 'authored'.",
+        help="Files, folders, '-' for standard input, hf:NAME for a Hugging Face data set, 'authored' or 'authored-held-out'.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""``nutgraf data check | join | split | stats``."""
+"""``nutgraf data audit | check | join | split | stats``."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     from nutgraf_data.article import Article
 
-__all__ = ["By", "app", "check", "join", "split", "stats"]
+__all__ = ["By", "app", "audit", "check", "join", "split", "stats"]
 
 app = typer.Typer(
-    help="Check, join, split and count corpora.",
+    help="Audit, check, join, split and count corpora.",
     epilog="Example: nutgraf data check corpus.jsonl",
     no_args_is_help=True,
 )
@@ -44,6 +44,58 @@ class By(StrEnum):
     article = "article"
     outlet = "outlet"
     date = "date"
+
+
+@app.command("audit", epilog="Example: nutgraf data audit corpus.jsonl --second other-annotator.jsonl")
+@guarded
+def audit(
+    corpus: CorpusArgument,
+    second: Annotated[
+        list[str] | None, typer.Option(help="The same articles, labelled by a second annotator; repeatable.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many suspects to list.")] = 100,
+    json: JsonOption = False,
+    format: FormatOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+) -> None:
+    """Look for wrong labels: least likely ones first, the same paragraph labelled differently, a second annotator.
+
+    Labels are judged by a linear tagger that never saw their article (cross-fitting, cleanlab).
+    """
+    from nutgraf_training.audit import agreement, clashes, suspects
+
+    articles = list(progress(read_corpus(corpus, format=format, column=column, encoding=encoding), "reading"))
+    both = None
+    if second:
+        both = agreement(articles, list(read_corpus(second, format=format, column=column, encoding=encoding)))
+    found, same = suspects(articles, say=say), clashes(articles)
+    issues = sum(each.issue for each in found)
+    if json:
+        print_json(
+            {
+                "estimated_errors": issues,
+                "suspects": [each.to_json() for each in found[:limit]],
+                "clashes": [each.to_json() for each in same],
+                "agreement": None if both is None else both.to_json(),
+            }
+        )
+        return
+    for suspect in found[:limit]:
+        where = f"{suspect.path}:{suspect.line}: " if suspect.line else ""
+        text = " ".join(suspect.text.split())[:100]
+        what = f"{suspect.label}, or {suspect.suggested}? ({suspect.quality:.3f})"
+        print(visible(f"{where}{suspect.article} {suspect.paragraph}: {what} {text}"))
+    for clash in same[:limit]:
+        places = ", ".join(f"{article} {number} {label}" for article, number, label in clash.places[:6])
+        print(visible(f"the same paragraph: {places}: {' '.join(clash.text.split())[:80]}"))
+    if both is not None:
+        print(f"second annotator: {both.paragraphs:,} paragraphs, {both.same:.1%} the same, kappa {both.kappa:.3f}")
+        for label, row in both.labels.items():
+            print(visible(f"  {label}: F1 {row['f1']:.3f} (first {row['first']:,}, second {row['second']:,})"))
+        for first, other, count in both.confusions[:10]:
+            print(visible(f"  {first} by the first, {other} by the second: {count:,}"))
+    say(f"an estimated {issues:,} labels are wrong; {len(same):,} paragraphs have different labels in several places")
 
 
 @app.command("check", epilog="Example: nutgraf data check corpus.csv --held-out test.csv")

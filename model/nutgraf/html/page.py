@@ -19,13 +19,12 @@ __all__ = ["article_html", "close_page", "legend", "open_page", "shown"]
 
 _HERE = Path(__file__).parent
 
-# Okabe and Ito's colours, which colour-blind readers tell apart, darkened or lightened to 3:1 on white and on near-black.
+# Okabe and Ito's colours, which colour-blind readers tell apart, some of them darker or lighter to stand out on both
+# white and near-black.
 _COLOURS = ("#d55e00", "#0072b2", "#cc79a7", "#009e73", "#b8860b", "#56a0d3", "#7f7f7f", "#8b5cf6")
 _STEPS = 20  # of opacity
 
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]"
-)
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb]")
 
 
 def shown(text: object) -> str:
@@ -98,9 +97,8 @@ def article_html(
     """
     article = annotation.article
     about = " · ".join(shown(part) for part in (article.outlet, article.published, article.id) if part)
-    parts = [
-        f'<article>\n<h{level} dir="auto">{shown(article.headline or article.id)}</h{level}>\n<p class="about">{about}</p>\n'
-    ]
+    title = shown(article.headline or article.id)
+    parts = [f'<article>\n<h{level} dir="auto">{title}</h{level}>\n<p class="about">{about}</p>\n']
     parts += [
         _segment(segment, labels, (notes or {}).get(segment.paragraph, ""), (words or {}).get(segment.paragraph, ""))
         for segment in annotation
@@ -116,9 +114,11 @@ def _segment(segment: Segment, labels: Sequence[str], note: str, words: str) -> 
     cut = " · cut, too long to read whole" if segment.truncated else ""
     doubt = "?" if segment.abstained else ""
     return (
-        f'<section class="segment r{number} o{round(segment.confidence * _STEPS)}{marks}" data-role="{number}" tabindex="0" '
+        f'<section class="segment r{number} o{round(segment.confidence * _STEPS)}{marks}" data-role="{number}" '
+        'tabindex="0" '
         f'aria-label="paragraph {segment.paragraph + 1}">\n{note}'
-        f'<div class="head"><span class="strip" aria-hidden="true"></span><b class="role">{shown(segment.label)}{doubt}</b> '
+        '<div class="head"><span class="strip" aria-hidden="true"></span>'
+        f'<b class="role">{shown(segment.label)}{doubt}</b> '
         f'<span class="confidence">{segment.confidence:.2f}{cut}</span>'
         f'<table class="scores"><caption>scores</caption>{rows}</table></div>\n'
         f'<p dir="auto">{shown(segment.text)}</p>\n{words}</section>\n'
@@ -131,8 +131,9 @@ def _classes(labels: int) -> str:
     for number in range(labels):
         rules.append(f".r{number}{{--role:{_COLOURS[number % len(_COLOURS)]}}}")
         if number >= len(_COLOURS):
+            line = ("dashed", "dotted", "double")[number // len(_COLOURS) % 3]
             rules.append(
-                f".r{number} .strip,.r{number} .swatch{{border-style:{('dashed', 'dotted', 'double')[number // len(_COLOURS) % 3]};background:none}}"
+                f".r{number} .strip,.r{number} .swatch{{border-style:{line};border-width:2px;background:none}}"
             )
     rules += [f".o{step} .strip{{opacity:{0.15 + 0.85 * step / _STEPS:.2f}}}" for step in range(_STEPS + 1)]
     return "\n".join(rules)

@@ -49,8 +49,10 @@ def write_html(annotations: Iterable[Annotation], path: str | Path, tagger: Tagg
 def _words(annotation: Annotation, tagger: LinearTagger) -> dict[int, str]:
     """For each paragraph the words with the largest parts in its label's margin."""
     made = {}
+    margins = tagger.margins([annotation.article])
     for segment, parts in zip(annotation, tagger.explain(annotation.article), strict=True):
         number = tagger.label_set.labels.index(segment.label)
+        total = float(margins[segment.paragraph, number])
         ranked = sorted(((float(values[number]), name) for name, values in parts.items()), key=lambda item: item[0])
         sides = {
             "for": [e for e in ranked[::-1][:_WORDS] if e[0] > 0],
@@ -64,7 +66,7 @@ def _words(annotation: Annotation, tagger: LinearTagger) -> dict[int, str]:
         )
         made[segment.paragraph] = (
             f'<details class="words"><summary>words for and against</summary><div class="sides">{lists}</div>'
-            f"<p>Parts of this paragraph's own margin, {sum(float(v[number]) for v in parts.values()):+.3f} in all; its "
-            "neighbours' margins have a say in the score, too.</p></details>\n"
+            f"<p>Parts of this paragraph's own margin, {total:+.3f} with its intercept; the margins of its neighbours "
+            "have a say in the score, too.</p></details>\n"
         )
     return made

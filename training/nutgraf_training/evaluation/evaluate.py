@@ -91,7 +91,12 @@ class Evaluation:
         return tuple(field for field in here if field not in missing)
 
     def to_json(
-        self, *, by: Sequence[str] = (), targets: Sequence[float] = (), coverage: Sequence[float] = ()
+        self,
+        *,
+        by: Sequence[str] = (),
+        targets: Sequence[float] = (),
+        coverage: Sequence[float] = (),
+        curves: bool = True,
     ) -> dict[str, Any]:
         """As an object of JSON.
 
@@ -99,11 +104,13 @@ class Evaluation:
             by: fields to group by.
             targets: accuracies to choose thresholds for.
             coverage: levels of conformal sets.
+            curves: with the reliability diagram and the risk–coverage curve.
         """
         record: dict[str, Any] = {"model": self.model, "unlabelled": self.unlabelled, "seen": self.seen}
         record |= {**self.scores.to_json(), **{name: plain(value) for name, value in self.quality.items()}}
-        record["reliability"] = [each.to_json() for each in self.reliability]
-        record["risk_coverage"] = self.curve.to_json()
+        if curves:
+            record["reliability"] = [each.to_json() for each in self.reliability]
+            record["risk_coverage"] = self.curve.to_json()
         if targets:
             record["thresholds"] = [
                 each.to_json()

@@ -48,7 +48,7 @@ class Predictions:
     @property
     def predicted(self) -> Ints:
         """``(paragraphs,)`` numbers of the labels with the highest score."""
-        return self.scores.argmax(axis=1).astype(np.int64)
+        return np.asarray(self.scores.argmax(axis=1), dtype=np.int64)
 
     @property
     def confidence(self) -> Floats:

@@ -71,8 +71,8 @@ def headline(found: Findings) -> str:
         else ""
     )
     return (
-        f"{found['name']} gives the right label to {percent(found['accuracy'])} of {found['paragraphs']:,} paragraphs in "
-        f"{found['articles']:,} articles, with a macro-F1 of {span(found['macro_f1'])}.{seen}{few}"
+        f"{found['name']} gives the right label to {percent(found['accuracy'])} of {found['paragraphs']:,} paragraphs "
+        f"in {found['articles']:,} articles, with a macro-F1 of {span(found['macro_f1'])}.{seen}{few}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from nutgraf_training.evaluation.quality import METRICS
 from nutgraf_training.report.findings import Findings, headline, span
 
-__all__ = ["cell", "markdown"]
+__all__ = ["cell", "group_rows", "markdown", "sets", "small", "thresholds"]
 
 
 def markdown(found: Findings) -> str:
@@ -94,7 +94,8 @@ def small(found: Findings, groups: Sequence[Mapping[str, Any]]) -> str:
         return ""
     few = found["few"]
     listed = ", ".join(names[:12]) + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")
-    return f"Too small to say anything (fewer than {few['articles']} articles or {few['paragraphs']} paragraphs): {listed}."
+    limits = f"fewer than {few['articles']} articles or {few['paragraphs']} paragraphs"
+    return f"Too small to say anything ({limits}): {listed}."
 
 
 def cell(text: object) -> str:

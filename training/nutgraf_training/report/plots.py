@@ -44,7 +44,7 @@ def confusion_plot(labels: Sequence[str], table: Sequence[Sequence[int]]) -> str
 
 
 def reliability_plot(bins: Sequence[dict[str, Any]]) -> str:
-    """How often paragraphs of a confidence are right, with intervals; on the diagonal a tagger is as sure as it is right."""
+    """How often paragraphs of a confidence are right, with intervals; on the diagonal it is as sure as it is right."""
 
     def draw(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1)
@@ -99,8 +99,14 @@ def _svg(name: str, about: str, draw: Callable[[Any], None], size: tuple[float, 
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("Drawing the plots of a report", "train") from None
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "axes.spines.top": False, "axes.spines.right": False}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **settings}):
+    settings: dict[Any, Any] = {
+        **matplotlib.rcParamsDefault,
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with matplotlib.rc_context(settings):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.add_subplot())
         stream = io.StringIO()
@@ -117,21 +123,7 @@ def _for_page(content: str, name: str, about: str) -> str:
             if child.tag in {f"{_SVG}metadata", f"{_SVG}style"}:
                 parent.remove(child)
     for element in root.iter():
-        style = element.attrib.pop("style", "")
-        for rule in style.split(";"):
-            key, colon, value = (part.strip() for part in rule.partition(":"))
-            if not colon:
-                continue
-            if key == "font":
-                if found := re.search(r"([\d.]+)px", value):
-                    element.set("font-size", found[1])
-            else:
-                element.set(key, value)
-        for key in ("fill", "stroke"):
-            if element.get(key) == _INK:
-                element.set(key, "currentColor")
-        if element.tag == f"{_SVG}text" and "fill" not in element.attrib:
-            element.set("fill", "currentColor")
+        _style_as_attributes(element)
         if "id" in element.attrib:
             element.set("id", f"{name}-{element.attrib['id']}")
         if _LINK in element.attrib:
@@ -144,3 +136,15 @@ def _for_page(content: str, name: str, about: str) -> str:
     root.set("aria-label", about)
     root.set("class", f"plot {name}")
     return f"<figure>{ElementTree.tostring(root, encoding='unicode')}<figcaption>{shown(about)}</figcaption></figure>\n"
+
+
+def _style_as_attributes(element: ElementTree.Element) -> None:
+    for rule in element.attrib.pop("style", "").split(";"):
+        key, colon, value = (part.strip() for part in rule.partition(":"))
+        if colon and key != "font":
+            element.set(key, value)
+        elif found := re.search(r"([\d.]+)px", value):
+            element.set("font-size", found[1])
+    for key in ("fill", "stroke"):
+        if element.get(key) == _INK or (key == "fill" and element.tag == f"{_SVG}text" and key not in element.attrib):
+            element.set(key, "currentColor")
