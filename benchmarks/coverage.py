@@ -40,8 +40,8 @@ def main() -> None:
     labels = len(SHARES)
     truth = {name: values[0] for name, values in figures(tables(draw, MANY).sum(axis=0)[None]).items()}
     lines = [
-        f"Of {options.times:,} simulated test sets, how often the 95 % interval (1,000 resamples) holds the true "
-        "value; `percentiles` is the plain percentile bootstrap on the same draws. Conformal sets at 90 %: the mean share of "
+        f"Of {options.times:,} simulated test sets, how often the 95 % interval (1,000 resamples) holds the "
+        "true value; `percentiles` is the plain percentile bootstrap. Conformal sets at 90 %: the mean share of "
         "paragraphs of new articles whose set holds the label.",
         "",
         "| articles | " + " | ".join(f"{title} | percentiles" for title in METRICS.values()) + " | conformal, 90 % |",

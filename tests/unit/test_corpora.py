@@ -49,7 +49,11 @@ def test_shipped_labels_hold_no_text_and_are_small() -> None:
 @pytest.mark.parametrize(
     ("call", "name", "expected"),
     [
-        (corpora.path, "nonsense", r"no corpus is called 'nonsense'; there are: authored, newswire-train"),
+        (
+            corpora.path,
+            "nonsense",
+            r"no corpus is called 'nonsense'; there are: authored, authored-held-out, newswire-train",
+        ),
         (corpora.load, "world-dev", r"ships without its texts; join .*world-dev\.jsonl"),
         (corpora.labels_path, "authored", r"no stand-off labels are called 'authored'"),
     ],

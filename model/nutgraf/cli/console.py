@@ -38,7 +38,8 @@ T = TypeVar("T")
 CorpusArgument = Annotated[
     list[str],
     typer.Argument(
-        help="Files, folders, '-' for standard input, hf:NAME for a Hugging Face data set, 'authored' or 'authored-held-out'.",
+        help="Files, folders, '-' for standard input, hf:NAME for a Hugging Face data set, or a "
+        "shipped corpus, 'authored' or 'authored-held-out'.",
         show_default=False,
     ),
 ]

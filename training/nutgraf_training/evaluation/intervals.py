@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,19 @@ def bootstrap(table: Floats, statistic: Statistic, *, resamples: int = 2000, see
     }
 
 
+_NORMAL = NormalDist()
+
+
+def _ndtr(x: Floats) -> Floats:
+    return np.array([np.nan if np.isnan(v) else _NORMAL.cdf(v) for v in x])
+
+
+def _ndtri(p: Floats) -> Floats:
+    return np.array([np.nan if np.isnan(v) else _NORMAL.inv_cdf(v) for v in p])
+
+
 def _bca(value: Floats, drawn: Floats, left: Floats | None) -> Floats:
     """The value and the ends of its interval ``(3, …)`` from resamples and jackknife values ``(samples, …)``."""
-    from scipy.special import ndtr, ndtri
-
     flat = drawn.reshape(len(drawn), -1)
     point = value.reshape(-1)
     with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
@@ -87,7 +97,7 @@ def _bca(value: Floats, drawn: Floats, left: Floats | None) -> Floats:
         known = (~np.isnan(flat)).sum(axis=0)
         below = ((flat < point).sum(axis=0) + 0.5 * (flat == point).sum(axis=0)) / np.maximum(known, 1)
         half = 0.5 / np.maximum(known, 1)
-        bias = ndtri(np.clip(below, half, 1 - half))
+        bias = _ndtri(np.clip(below, half, 1 - half))
         accelerate = np.zeros_like(point)
         if left is not None:
             lever = left.reshape(len(left), -1)
@@ -96,8 +106,8 @@ def _bca(value: Floats, drawn: Floats, left: Floats | None) -> Floats:
             accelerate = np.where(spread > 0, np.nansum(lever**3, axis=0) / (6 * spread), 0.0)
         ends = np.full((2, len(point)), np.nan)
         for row, tail in enumerate(_TAILS):
-            shifted = bias + ndtri(tail)
-            at = ndtr(bias + shifted / (1 - accelerate * shifted))
+            shifted = bias + _NORMAL.inv_cdf(tail)
+            at = _ndtr(bias + shifted / (1 - accelerate * shifted))
             for column in range(len(point)):
                 if known[column] and not np.isnan(point[column]):
                     ends[row, column] = np.nanquantile(flat[:, column], at[column])
