@@ -245,8 +245,12 @@ def test_no_path_is_saved(pretrained: Pretrained, family: str, tmp_path: Path) -
     assert json.loads(text)["encoder"]["model_type"] == family
 
 
+@pytest.mark.parametrize("short", [0, 384])
 @pytest.mark.parametrize("padded", [True, False])
-def test_fused_attention_is_that_of_transformers(pretrained: Pretrained, padded: bool) -> None:
+def test_fused_attention_is_that_of_transformers(
+    pretrained: Pretrained, padded: bool, short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nutgraf_training.encoder.attention._SHORT", short)
     model = make_model(pretrained, "mpnet")
     theirs = AutoModel.from_pretrained(pretrained("mpnet"), attn_implementation="eager").eval()
     with torch.no_grad():  # as made, it is next to nothing, and would not be missed

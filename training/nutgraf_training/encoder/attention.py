@@ -12,6 +12,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 __all__ = ["use_exported_attention", "use_fused_attention"]
 
+#: Up to this many tokens a processor goes back through attention two to three times as fast step by step.
+_SHORT = 384
+
 
 def use_fused_attention(encoder: nn.Module) -> None:
     """Gives an MPNet encoder torch's fused attention, which trains about three times as fast; leaves others alone.
@@ -59,7 +62,11 @@ def _attend(self: Any, hidden_states: Tensor, attention_mask: None, position_bia
     """Stands in for ``MPNetSelfAttention.forward``; the mask of ``_encode`` comes as the bias."""
     shape = (*hidden_states.shape[:-1], -1, self.attention_head_size)
     query, key, value = (part(hidden_states).view(shape).transpose(1, 2) for part in (self.q, self.k, self.v))
-    found = scaled_dot_product_attention(query, key, value, attn_mask=position_bias.to(query.dtype))
+    if query.requires_grad and query.device.type == "cpu" and query.shape[-2] <= _SHORT:
+        scores = query * self.attention_head_size**-0.5 @ key.transpose(-1, -2) + position_bias.to(query.dtype)
+        found = scores.softmax(dim=-1) @ value
+    else:
+        found = scaled_dot_product_attention(query, key, value, attn_mask=position_bias.to(query.dtype))
     return (self.o(found.transpose(1, 2).reshape(hidden_states.shape)),)
 
 
