@@ -19,6 +19,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.numpy import load, save
+from tokenizers import Tokenizer
 from transformers import AutoModel, AutoTokenizer, EvalPrediction
 
 import nutgraf
@@ -26,7 +27,8 @@ import nutgraf_training.encoder.fit as fitting
 from nutgraf.artefact import read_model
 from nutgraf.encoder import GRAPH, EncoderTagger, graph_inputs
 from nutgraf.linear import LinearTagger
-from nutgraf.windows import windows
+from nutgraf.registry import model_path
+from nutgraf.windows import WindowSettings, encode, windows
 from nutgraf_data.article import Article, Paragraph
 from nutgraf_data.errors import DataError, ModelError
 from nutgraf_data.labels import NEWS_ROLES, LabelSet
@@ -37,6 +39,7 @@ from nutgraf_training.encoder import trainer as running
 from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.quantise import round_weights, simulate_int8
+from nutgraf_training.encoder.restore import restore
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.provenance import paragraph_digests, trained_on
@@ -605,12 +608,78 @@ def test_what_a_model_began_with_is_no_stranger_to_its_articles(
     assert not (tmp_path / "m.run").exists()
 
 
-def test_a_model_without_its_weights_is_refused(
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_training_goes_on_from_the_graph_of_a_model_that_kept_no_weights(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, precision: str
+) -> None:
+    fit = {"epochs": 1.0, "simulate_int8": precision == "int8"}
+    recipe = encoder_recipe(fit=fit, export={"precision": precision, "agreement": 0.0})
+    first = train(authored[:20], tmp_path / "first", recipe=recipe, held_out=0).folder
+    assert KEPT[1] not in first.files
+    still = {"epochs": 0.2, "learning_rate": 1e-9, "head_learning_rate": 1e-9}
+    recipe = encoder_recipe(fit=still, export={**FP32, "keep_weights": True})
+    same = train(authored[25:35], tmp_path / "same", recipe=recipe, encoder=str(first.path), held_out=0).folder
+    before, after = (nutgraf.load(each.path) for each in (first, same))
+    assert isinstance(before, EncoderTagger)
+    assert isinstance(after, EncoderTagger)
+    near = 1e-3 if precision == "fp32" else 0.1  # eight bits round activations, too
+    for theirs, own in zip(before.margins(authored[40:44]), after.margins(authored[40:44]), strict=True):
+        np.testing.assert_allclose(own, theirs, atol=near)
+    other = train(small(20), tmp_path / "other", recipe=recipe, encoder=str(first.path), held_out=0).folder
+    assert other.label_set.labels == ("advert", "news")
+
+
+def test_a_graph_that_does_not_fit_is_refused(
+    result: TrainResult, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    model = NutgrafModel.from_encoder(result.folder.path, NEWS_ROLES.labels)
+    graph = result.folder.files["model.onnx"]
+    restore(model, graph)
+    with pytest.raises(ValueError, match=r"products of matrices, expected 1"):
+        restore(torch.nn.Linear(2, 2), graph)
+    model.positions = torch.nn.Embedding(model.config.positions + 1, model.config.encoder.hidden_size)
+    with pytest.raises(ValueError, match="has other shapes"):
+        restore(model, graph)
+    model.more = torch.nn.LayerNorm(4)
+    with pytest.raises(ValueError, match=r"lacks more\.weight"):
+        restore(model, graph)
+
+
+def test_the_default_can_be_gone_on_with() -> None:
+    model = NutgrafModel.from_encoder(model_path("default"), NEWS_ROLES.labels).eval()
+    tagger = nutgraf.load("default")
+    assert isinstance(tagger, EncoderTagger)
+    article = nutgraf.Article.from_paragraphs(["A shell hit the market on Monday.", '"We heard a bang," said Ann Lee.'])
+    tokenizer = Tokenizer.from_str(tagger.folder.files["tokenizer.json"].decode())
+    settings = WindowSettings.from_dict(tagger.folder.settings["window"])
+    first, last = tokenizer.encode("").ids
+    (window,) = windows(encode([article], tokenizer, settings)[0], settings, first, last)
+    with torch.inference_mode():
+        found = model(**{name: torch.from_numpy(array) for name, array in graph_inputs(window).items()}).logits
+    np.testing.assert_allclose(found[0].numpy(), tagger.margins([article])[0], atol=0.3)
+
+
+def test_a_model_that_is_no_encoder_is_not_gone_on_with(
     tiny_encoder: Path, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match="written without the weights that training goes on from") as refused:
-        train(authored[:8], tmp_path / "m", recipe=encoder_recipe(), encoder=str(tiny_encoder), held_out=0)
-    assert "keep_weights = true" in str(refused.value)
+    with pytest.raises(DataError, match="training cannot go on from it: it is no encoder"):
+        train(authored[:8], tmp_path / "m", recipe=encoder_recipe(), encoder="linear", held_out=0)
+
+
+def test_articles_can_be_given_that_choose_the_state(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.5}, export=FP32)
+    found = train(authored[:20], tmp_path / "m", recipe=recipe, validation=authored[30:37], held_out=0).folder
+    chosen_on = found.manifest["metrics"]["chosen_on"]
+    assert chosen_on["articles"] == 7
+    assert chosen_on["paragraphs"] == sum(len(article.paragraphs) for article in authored[30:37])
+    assert found.manifest["training_data"]["articles"] == 27
+    assert trained_on(found) >= {digest for article in authored[30:37] for digest in paragraph_digests(article)}
+    with pytest.raises(DataError, match="most of it is in the training data"):
+        train(authored[:20], tmp_path / "n", recipe=recipe, validation=authored[19:25], held_out=0)
+    with pytest.raises(DataError, match="trains no encoder"):
+        train(authored[:20], tmp_path / "n", validation=authored[30:37], held_out=0)
 
 
 def test_an_encoder_that_is_pickled_is_refused(

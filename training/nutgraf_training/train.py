@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nutgraf.artefact import MANIFEST, ModelFolder, check_vacant, read_model, write_model
-from nutgraf.registry import make_tagger
+from nutgraf.registry import bundled_models, make_tagger, model_path
 from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError, MissingExtraError
@@ -75,6 +75,7 @@ def train(
     teachers: Sequence[Tagger] = (),
     unlabelled: Iterable[Article] = (),
     answers: str | Path | None = None,
+    validation: Sequence[Article] = (),
     about: str = "",
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -92,11 +93,13 @@ def train(
         dev: other articles to evaluate on, instead of splitting some off; never trained on.
         dev_name: what to call those in the model card.
         seed: overrides the recipe's.
-        encoder: overrides the encoder recipe's: a name on the hub, or a folder; or that of a model which was written
-            with ``export.keep_weights``, to go on from what it learned, whatever its labels.
+        encoder: overrides the encoder recipe's: a name on the hub, or a folder; or that of an encoder model, such as
+            ``default``, to go on from what it learned, whatever its labels.
         teachers: taggers whose scores an encoder learns first, on ``unlabelled`` articles.
         unlabelled: those.
         answers: a folder where the teachers' scores are kept, and found again by a later call.
+        validation: labelled articles that choose the best state of an encoder and calibrate it, in place of the share
+            of ``articles`` that its recipe has for that.
         about: Markdown for the model card.
         force: replace a model folder that is already there.
         say: called with a line of progress.
@@ -113,8 +116,8 @@ def train(
     check_vacant(out, force=force)
     if not 0 <= held_out < 1:
         raise DataError(f"held_out is {held_out}, expected a share from 0 to below 1")
-    unlabelled = list(unlabelled)
-    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled or answers))
+    unlabelled, validation = list(unlabelled), list(validation)
+    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled or answers or validation))
     began = _began(recipe)
     earlier = [*(teacher.folder for teacher in teachers), *([] if began is None else [began])]
     if answers is not None and not teachers:
@@ -122,24 +125,26 @@ def train(
     articles = list(articles)
     if not articles:
         raise DataError("the corpus has no article", hint="nutgraf data check CORPUS shows what was read")
-    label_set = label_set or LabelSet.from_articles(articles)
-    gold_numbers(articles, label_set)  # refuses unknown labels before anything is fitted
+    label_set = label_set or LabelSet.from_articles([*articles, *validation])
+    gold_numbers([*articles, *validation], label_set)  # refuses unknown labels before anything is fitted
     name = "articles held out of the same corpus"
     if dev is not None:
         dev, name = list(dev), dev_name
-        _refuse_shared([*articles, *unlabelled], dev)
+        _refuse_shared([*articles, *validation, *unlabelled], dev)
     elif split is not None or held_out > 0:
         say("splitting by article")
         split = split or make_split(articles, held_out=held_out, seed=recipe.seed)
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
-        _refuse_shared(unlabelled, dev)
+        _refuse_shared([*validation, *unlabelled], dev)
+    _refuse_shared(articles, validation)
     _refuse_learned(earlier, dev or ())
 
     settings = _portable(recipe).to_toml()
     run = Path(f"{os.fspath(out).rstrip(os.sep)}.run")
     kept = None if answers is None else Path(answers)
-    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, kept, say)
+    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, kept, validation, say)
+    articles += validation
     files = {**fit.files, "settings.toml": settings, TRAINED_ON: write_trained_on([*articles, *unlabelled], earlier)}
     manifest: dict[str, Any] = {
         "recipe": {"name": recipe.name, "kind": recipe.kind},
@@ -191,7 +196,8 @@ def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None,
     if isinstance(recipe, EncoderRecipe):
         extra, modules = "encoder", [*modules, "torch", "transformers", "datasets", "onnx", "onnxscript"]
         if encoder is not None:
-            recipe = replace(recipe, encoder=replace(recipe.encoder, name=encoder))
+            name = str(model_path(encoder)) if encoder in bundled_models() else encoder
+            recipe = replace(recipe, encoder=replace(recipe.encoder, name=name))
     elif encoder is not None or taught:
         raise DataError(f"the recipe {recipe.name!r} trains no encoder", hint="--recipe encoder-small does")
     if any(importlib.util.find_spec(module) is None for module in modules):
@@ -206,9 +212,9 @@ def _began(recipe: Recipe) -> ModelFolder | None:
     folder = read_model(recipe.encoder.name)
     if not {"config.json", "tokenizer_config.json"} <= folder.files.keys():
         raise DataError(
-            "was written without the weights that training goes on from, or without its tokenizer's settings",
+            "training cannot go on from it: it is no encoder, or an earlier nutgraf wrote it without its configuration",
             path=recipe.encoder.name,
-            hint="train it with export.keep_weights = true in a copy of its recipe",
+            hint="give an encoder that this version of nutgraf trained, or a pretrained one",
         )
     return folder
 
@@ -251,6 +257,7 @@ def _fit(
     teachers: Sequence[Tagger],
     unlabelled: Sequence[Article],
     answers: Path | None,
+    validation: Sequence[Article],
     say: Callable[[str], None],
 ) -> _Fit:
     if isinstance(recipe, LinearRecipe):
@@ -267,7 +274,15 @@ def _fit(
 
     try:
         found = fit_encoder(
-            articles, label_set, recipe, run, teachers=teachers, unlabelled=unlabelled, answers=answers, say=say
+            articles,
+            label_set,
+            recipe,
+            run,
+            teachers=teachers,
+            unlabelled=unlabelled,
+            answers=answers,
+            validation=validation,
+            say=say,
         )
     except KeyboardInterrupt:
         say(f"what was trained is kept in {run}; the same command goes on from there")
@@ -282,7 +297,8 @@ def _fit(
             "paragraphs": sum(len(article.paragraphs) for article in unlabelled),
             "fingerprint": corpus_fingerprint(unlabelled),
         }
-    return _Fit(found.files, [articles[i] for i in found.scored], found.scores, record)
+    everything = [*articles, *validation]
+    return _Fit(found.files, [everything[i] for i in found.scored], found.scores, record)
 
 
 def _portable(recipe: Recipe) -> Recipe:

@@ -48,7 +48,7 @@ def train(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="For an encoder recipe: one on the hub or in a folder, or a trained model that kept its weights."
+            help="For an encoder recipe: one on the hub or in a folder, or an encoder model to go on from: 'default'."
         ),
     ] = None,
     teacher: Annotated[
@@ -60,6 +60,10 @@ def train(
     ] = None,
     answers: Annotated[
         Path | None, typer.Option(help="A folder where the teacher's scores are kept, and found again by a later run.")
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(help="For an encoder recipe: articles that choose its best state and calibrate it; repeatable."),
     ] = None,
     about: Annotated[Path | None, typer.Option(help="Markdown to put into the model card.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model folder that is already there.")] = False,
@@ -101,6 +105,7 @@ def train(
     texts = list(progress(read_corpus(unlabelled, **options), "reading")) if unlabelled else []  # type: ignore[arg-type]
     if texts:
         say(f"read {len(texts):,} articles for the teacher, from {', '.join(unlabelled or ())}")
+    chosen_on = list(read_corpus(validation, **options)) if validation else []  # type: ignore[arg-type]
     result = run(
         articles,
         out,
@@ -115,6 +120,7 @@ def train(
         teachers=[load(name) for name in teacher or ()],
         unlabelled=texts,
         answers=answers,
+        validation=chosen_on,
         about=text,
         force=force,
         say=say,

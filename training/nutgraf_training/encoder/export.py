@@ -89,7 +89,7 @@ class _OneWindow(nn.Module):
     def __init__(self, model: NutgrafModel) -> None:
         super().__init__()
         self.model = model
-        # Of rank two, so that they are exported as Gemm, which stays in fp32: they are small, and decide.
+        # Of rank two, so that they are exported as Gemm, which keeps the names of their weights.
         model.dense, model.classifier = _Flat(model.dense), _Flat(model.classifier)
 
     def forward(self, input_ids: Tensor, segments: Tensor, positions: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ class EncoderFit:
 
     Attributes:
         files: name → content of what the model folder needs beside the settings.
-        scored: the articles that ``scores`` are for, numbers of ``articles``: all of them where the recipe has folds,
-            else those that were held out to choose the best state.
+        scored: the articles that ``scores`` are for, numbers of ``articles`` and ``validation`` after them: all
+            where the recipe has folds, else those that were held out to choose the best state.
         scores: probabilities ``(paragraphs of those, labels)``, from models and chains that were fitted without them.
         export: the precision of the graph, and how it compares with the model that it was exported from.
     """
@@ -73,6 +73,7 @@ def fit_encoder(
     teachers: Sequence[Tagger] = (),
     unlabelled: Sequence[Article] = (),
     answers: Path | None = None,
+    validation: Sequence[Article] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> EncoderFit | None:
     """Fits on labelled articles; paragraphs without a label serve as context.
@@ -86,6 +87,7 @@ def fit_encoder(
             (Hinton, Vinyals and Dean, 2015, arXiv:1503.02531).
         unlabelled: articles for that.
         answers: a folder where the teachers' scores are kept for other runs; by default they go with the run.
+        validation: labelled articles that choose the best state and calibrate it, in place of the recipe's share.
         say: called with a line of progress.
 
     Returns:
@@ -112,12 +114,14 @@ def fit_encoder(
     quiet_datasets()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    own_validation = np.arange(len(articles), len(articles) + len(validation))
+    articles = [*articles, *validation]
     if is_main():
         claim(run, articles, label_set, recipe, teachers, unlabelled)
 
     work = _Work(articles, label_set, recipe, run, say)
     start = work.fresh
-    held = _validation(articles, recipe)
+    held = own_validation if len(validation) else _validation(articles, recipe)
     if teachers:
         start = work.distil(teachers, unlabelled, answers or run / "answers", held)
 
@@ -150,10 +154,14 @@ def fit_encoder(
     )
     graph, export = _export(model, work.windows(scored[:_COMPARED]), recipe, say)
     files = {GRAPH: graph, TOKENIZER: work.tokenizer.to_str().encode(), CHAIN: save(chain.to_arrays())}
+    # What training needs to go on from the model; its weights stand in the graph, as rounded as that is, in any case.
+    kept = run / "weights"
+    work.pretrained_tokenizer.save_pretrained(kept)
     if recipe.export.keep_weights:
-        model.save_pretrained(run / "weights")
-        work.pretrained_tokenizer.save_pretrained(run / "weights")
-        files |= {name: (run / "weights" / name).read_bytes() for name in (*KEPT, "tokenizer_config.json")}
+        model.save_pretrained(kept)
+    else:
+        model.config.save_pretrained(kept)
+    files |= {name: (kept / name).read_bytes() for name in (*KEPT, "tokenizer_config.json") if (kept / name).is_file()}
     return EncoderFit(files, scored, scores, export)
 
 

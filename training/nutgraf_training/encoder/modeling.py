@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
+from nutgraf.encoder import GRAPH
 from nutgraf.windows import POSITIONS
 from nutgraf_training.encoder.attention import use_fused_attention
+from nutgraf_training.encoder.restore import restore
 
 __all__ = ["IGNORED", "NutgrafConfig", "NutgrafModel", "SharedDropout"]
 
@@ -87,7 +89,7 @@ class NutgrafModel(PreTrainedModel):
 
         Args:
             name: of an encoder on the hub, or a folder; or the folder of a NutgrafModel, of which all is taken, but of
-                its classifier only where it has the same labels.
+                its classifier only where it has the same labels. Where that kept no weights, those of its graph are.
             labels: in order.
             dropout: of the encoder's hidden states and before the classifier. The encoder's attention has none:
                 fused kernels are several times faster without.
@@ -95,6 +97,7 @@ class NutgrafModel(PreTrainedModel):
 
         Raises:
             OSError: there is no such encoder, or none in safetensors.
+            ValueError: the graph of a folder without weights does not fit its configuration.
         """
         found = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         config = found.encoder if isinstance(found, NutgrafConfig) else found
@@ -115,7 +118,11 @@ class NutgrafModel(PreTrainedModel):
         )
         settings = {"revision": revision, "dtype": torch.float32, "use_safetensors": True, "trust_remote_code": False}
         if isinstance(found, NutgrafConfig):
-            model: NutgrafModel = cls.from_pretrained(name, config=own, ignore_mismatched_sizes=True, **settings)
+            if Path(name, GRAPH).is_file() and not Path(name, "model.safetensors").is_file():
+                model = cls(own)
+                restore(model, Path(name, GRAPH).read_bytes())
+            else:
+                model = cls.from_pretrained(name, config=own, ignore_mismatched_sizes=True, **settings)
             if found.id2label != own.id2label:
                 model._init_weights(model.classifier)
         else:
