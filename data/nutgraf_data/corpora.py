@@ -18,7 +18,15 @@ __all__ = ["labels_names", "labels_path", "load", "names", "path", "write_labels
 
 _AUTHORED = "authored"
 _WHOLE = (_AUTHORED, "authored-held-out")
-_LABELS = ("newswire-train", "newswire-dev", "world-train", "world-dev", "general-train")
+_LABELS = (
+    "newswire-train",
+    "newswire-dev",
+    "world-train",
+    "world-dev",
+    "general-train",
+    "further-train",
+    "further-validation",
+)
 
 
 def _root() -> Path:

@@ -43,7 +43,7 @@ from nutgraf_training.encoder.restore import restore
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
 from nutgraf_training.provenance import paragraph_digests, trained_on
-from nutgraf_training.recipe import EncoderRecipe, Recipe
+from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
 from nutgraf_training.train import TrainResult, train
 
 Pretrained = Callable[[str], Path]
@@ -657,6 +657,17 @@ def test_the_default_can_be_gone_on_with() -> None:
     with torch.inference_mode():
         found = model(**{name: torch.from_numpy(array) for name, array in graph_inputs(window).items()}).logits
     np.testing.assert_allclose(found[0].numpy(), tagger.margins([article])[0], atol=0.3)
+
+
+def test_the_default_is_fine_tuned_with_other_labels(tmp_path: Path) -> None:
+    recipe = load_recipe("fine-tune")
+    assert isinstance(recipe, EncoderRecipe)
+    fit = replace(recipe.fit, epochs=2.0, min_steps=0, simulate_int8=False)
+    recipe = replace(recipe, fit=fit, export=replace(recipe.export, precision="fp32"))
+    found = train(small(24), tmp_path / "m", recipe=recipe, held_out=0).folder
+    assert found.manifest["began_with"] == {"model": nutgraf.load("default").fingerprint}
+    annotation = nutgraf.load(found.path).predict("Subscribe now and save 80 crowns with code market!")
+    assert [segment.label for segment in annotation] == ["advert"]
 
 
 def test_a_model_that_is_no_encoder_is_not_gone_on_with(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nutgraf.artefact import read_model
+from nutgraf.registry import model_path
 from nutgraf.windows import WindowSettings
 from nutgraf_data.errors import DataError
 from nutgraf_training.recipe import (
@@ -217,6 +219,14 @@ def test_the_recipe_of_each_kind_says_every_setting(name: str) -> None:
     file = Path(__file__).parents[2] / "training" / "recipes" / f"{name}.toml"
     given = tomllib.loads(file.read_text(encoding="utf-8"))
     assert {**given, "name": name} == tomllib.loads(load_recipe(name).to_toml().decode())
+
+
+def test_fine_tuning_reads_windows_as_the_default_does() -> None:
+    recipe = load_recipe("fine-tune")
+    assert isinstance(recipe, EncoderRecipe)
+    assert recipe.encoder.name == "default"
+    settings = read_model(model_path("default")).settings
+    assert recipe.window == WindowSettings.from_dict(settings["window"])
 
 
 def test_encoder_recipes_that_say_less_mean_what_encoder_small_says() -> None:

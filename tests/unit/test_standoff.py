@@ -16,6 +16,7 @@ from nutgraf_data.errors import DataError
 from nutgraf_data.readers import read_articles
 from nutgraf_data.readers.newsdiscourse import read_newsdiscourse
 from nutgraf_data.standoff import join, normalise, paragraph_hash, read_standoff, write_standoff
+from nutgraf_training.provenance import paragraph_digests, seen_articles
 
 SHARED = Path(os.environ.get("NUTGRAF_SHARED", Path(__file__).parents[2] / ".." / "shared")) / "corpora"
 
@@ -254,6 +255,21 @@ def test_shipped_labels_join_their_own_texts(name: str, tmp_path: Path) -> None:
     assert [a.source for a in result.articles] == [a.source for a in corpus]
     write_standoff(corpus, tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == shipped.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["further-train", "further-validation"])
+def test_further_labels_join_the_articles_that_they_were_given_to(name: str) -> None:
+    sources = [SHARED / "unlabelled" / f"{source}.jsonl.gz" for source in ("rest", "allsides")]
+    if not all(source.exists() for source in sources):
+        pytest.skip(f"{sources[0].parent} is not at hand")
+    shipped = Path(__file__).parents[2] / "data" / "corpus" / "labels" / f"{name}.jsonl"
+    ids = {record.id for record in read_standoff(shipped)}
+    texts = [article for source in sources for article in read_articles(source) if article.id in ids]
+    result = join(shipped, texts)
+    assert (result.matched, result.missing) == (result.total, [])
+    dev = [a for part in ("newswire", "world") for a in read_articles(SHARED / "roles" / f"{part}-dev.jsonl")]
+    known = {digest for article in dev for digest in paragraph_digests(article)}
+    assert seen_articles(texts, known) == []
 
 
 def test_long_blanks_take_linear_time(labels: Path) -> None:

@@ -195,9 +195,9 @@ def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None,
     extra, modules = "train", ["sklearn", "threadpoolctl", "tomli_w"]
     if isinstance(recipe, EncoderRecipe):
         extra, modules = "encoder", [*modules, "torch", "transformers", "datasets", "onnx", "onnxscript"]
-        if encoder is not None:
-            name = str(model_path(encoder)) if encoder in bundled_models() else encoder
-            recipe = replace(recipe, encoder=replace(recipe.encoder, name=name))
+        name = recipe.encoder.name if encoder is None else encoder
+        name = str(model_path(name)) if name in bundled_models() else name
+        recipe = replace(recipe, encoder=replace(recipe.encoder, name=name))
     elif encoder is not None or taught:
         raise DataError(f"the recipe {recipe.name!r} trains no encoder", hint="--recipe encoder-small does")
     if any(importlib.util.find_spec(module) is None for module in modules):
