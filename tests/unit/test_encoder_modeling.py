@@ -75,6 +75,21 @@ def make_model(pretrained: Pretrained, family: str = "bert", **options: Any) -> 
 
 
 @each_family
+def test_frozen_layers_get_no_gradient_and_the_others_do(pretrained: Pretrained, family: str) -> None:
+    model = NutgrafModel.from_encoder(pretrained(family), LABELS)
+    depth = model.config.encoder.num_hidden_layers
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    model.freeze(depth - 1)
+    rest = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert rest < trained
+    assert not any("embeddings" in name for name in rest)
+    numbers = {int(part) for name in rest if name.startswith("encoder.") for part in name.split(".") if part.isdigit()}
+    assert numbers == {depth - 1}
+    with pytest.raises(ValueError, match=f"frozen_layers is {depth + 1}, and the encoder has {depth} layers"):
+        model.freeze(depth + 1)
+
+
+@each_family
 def test_the_encoder_is_the_pretrained_one(pretrained: Pretrained, family: str) -> None:
     model = make_model(pretrained, family)
     given = AutoModel.from_pretrained(pretrained(family)).state_dict()

@@ -97,6 +97,7 @@ class EncoderFitSettings:
     hide_tokens: float = 0.1
     alt_weight: float = 0.2
     smoothing: float = 0.02
+    frozen_layers: int = 0
     validation: float = 0.1
     folds: int = 0
     runs: int = 1
@@ -112,8 +113,9 @@ class EncoderFitSettings:
         for name in ("weight_decay", "warmup", "dropout", "hide_tokens", "alt_weight", "smoothing", "validation"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected from 0 to below 1")
-        if self.min_steps < 0:
-            raise ValueError(f"fit.min_steps is {self.min_steps}, expected 0 or more")
+        for name in ("min_steps", "frozen_layers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"fit.{name} is {getattr(self, name)}, expected 0 or more")
         if self.folds < 0 or self.folds == 1:
             raise ValueError(f"fit.folds is {self.folds}, expected 0 or at least 2")
         if not self.validation and not self.folds:
@@ -305,7 +307,7 @@ def load_recipe(recipe: str | Path, *, seed: int | None = None) -> Recipe:
         raise DataError(
             f"the recipe cannot be read: {error.strerror}",
             path=path,
-            hint=f"the recipes that ship with nutgraf are {', '.join(recipe_names())}",
+            hint=f"the recipes that ship are {', '.join(recipe_names())}",
         ) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"the recipe is malformed: {error}", path=path) from None

@@ -195,6 +195,10 @@ class _Work:
                 f"window.tokens is {tokens}, and {name} reads at most {most // MULTIPLE * MULTIPLE}",
                 hint="set it lower in a copy of the recipe, and headline, lead, context and paragraph with it",
             )
+        try:
+            model.freeze(self.recipe.fit.frozen_layers)
+        except ValueError as error:
+            raise DataError(str(error), hint="set it lower in a copy of the recipe") from None
         known, size = model.config.encoder.vocab_size, self.tokenizer.get_vocab_size()
         if not known / 2 <= size <= known:  # without files transformers makes one of the special tokens alone
             raise DataError(
@@ -272,6 +276,7 @@ class _Work:
 
         def begin() -> NutgrafModel:
             model = start()
+            model.freeze(self.recipe.fit.frozen_layers)
             if self.recipe.fit.simulate_int8:
                 simulate_int8(model.encoder)
             return model

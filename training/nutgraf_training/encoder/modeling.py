@@ -148,6 +148,24 @@ class NutgrafModel(PreTrainedModel):
                 return int(module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1))
         return getattr(self.config.encoder, "max_position_embeddings", None)
 
+    def freeze(self, layers: int) -> None:
+        """Keeps the encoder's embeddings and so many of its lowest layers as they are, which trains faster.
+
+        Args:
+            layers: how many; 0 freezes nothing.
+
+        Raises:
+            ValueError: the encoder has fewer.
+        """
+        if not layers:
+            return
+        depth = self.config.encoder.num_hidden_layers
+        if layers > depth:
+            raise ValueError(f"fit.frozen_layers is {layers}, and the encoder has {depth} layers")
+        every = next(m for m in self.encoder.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+        for module in (self.encoder.embeddings, *every[:layers]):
+            module.requires_grad_(False)
+
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             module.weight.data.normal_(mean=0.0, std=0.02)
