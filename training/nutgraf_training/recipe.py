@@ -307,7 +307,7 @@ def load_recipe(recipe: str | Path, *, seed: int | None = None) -> Recipe:
         raise DataError(
             f"the recipe cannot be read: {error.strerror}",
             path=path,
-            hint=f"the recipes that ship are {', '.join(recipe_names())}",
+            hint=f"the recipes that ship with nutgraf are {', '.join(recipe_names())}",
         ) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"the recipe is malformed: {error}", path=path) from None
