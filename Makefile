@@ -53,7 +53,7 @@ $(CORPORA)/unlabelled.jsonl: | $(VENV)/.encoder
 model: $(VENV)/.encoder $(CORPORA)/unlabelled.jsonl
 	$(BIN)/nutgraf train $(LABELLED) --about training/cards/linear.md --force --out model/nutgraf/models/linear
 	$(BIN)/nutgraf train $(LABELLED) --recipe distil --encoder $(ENCODERS)/all-MiniLM-L6-v2 \
-	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl --out $(STUDENT)
+	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl --force --out $(STUDENT)
 	$(BIN)/nutgraf train $(LABELLED) $(CORPORA)/further-train.jsonl --validation $(CORPORA)/further-validation.jsonl \
 	  --recipe fine-tune --encoder $(STUDENT) --about training/cards/encoder.md --force --out model/nutgraf/models/encoder
 

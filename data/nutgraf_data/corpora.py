@@ -24,8 +24,11 @@ _LABELS = (
     "world-train",
     "world-dev",
     "general-train",
+    "general-dev",
     "further-train",
     "further-validation",
+    "later-train",
+    "second-pass",
 )
 
 

@@ -20,8 +20,11 @@ COUNTS = {
     "world-train": (602, 8393),
     "world-dev": (60, 842),
     "general-train": (236, 3559),
+    "general-dev": (84, 1335),
     "further-train": (1399, 25593),
     "further-validation": (127, 2533),
+    "later-train": (247, 5267),
+    "second-pass": (150, 2138),
 }
 
 

@@ -203,6 +203,27 @@ def test_rounded_weights_are_what_int8_stores(exported: Exported) -> None:
         np.testing.assert_array_equal(own, other)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_come_back_from_a_graph(pretrained: Pretrained, family: str, tmp_path: Path) -> None:
+    model = make_model(pretrained(family))
+    with torch.no_grad():
+        for weight in model.parameters():  # equal ones would be stored once
+            weight.add_(torch.randn_like(weight), alpha=0.01)
+    model.config.save_pretrained(tmp_path)
+    expected = model.state_dict()
+    for precision, scale in (("fp32", "window"), ("int8", "window"), ("int8", "token")):
+        graph = export_graph(model, precision=precision, scale=scale, tokens=128)
+        (tmp_path / "model.onnx").write_bytes(graph)
+        found = NutgrafModel.from_encoder(tmp_path, NEWS_ROLES.labels).state_dict()
+        assert found.keys() == expected.keys()
+        for name, weight in expected.items():
+            near = 1e-6 if precision == "fp32" else float(weight.abs().max()) / 64
+            torch.testing.assert_close(found[name], weight, rtol=0.0, atol=near, msg=f"{precision}, {scale}: {name}")
+    other = NutgrafModel.from_encoder(tmp_path, NEWS_ROLES.labels[::-1]).state_dict()  # as many, of other meaning
+    assert not torch.allclose(other["classifier.weight"], expected["classifier.weight"], atol=0.1)
+    torch.testing.assert_close(other["dense.weight"], found["dense.weight"])
+
+
 @bert_alone
 def test_int8_that_changes_labels_is_not_written(
     exported: Exported,

@@ -625,8 +625,6 @@ def test_training_goes_on_from_the_graph_of_a_model_that_kept_no_weights(
     near = 1e-3 if precision == "fp32" else 0.1  # eight bits round activations, too
     for theirs, own in zip(before.margins(authored[40:44]), after.margins(authored[40:44]), strict=True):
         np.testing.assert_allclose(own, theirs, atol=near)
-    other = train(small(20), tmp_path / "other", recipe=recipe, encoder=str(first.path), held_out=0).folder
-    assert other.label_set.labels == ("advert", "news")
 
 
 def test_a_graph_that_does_not_fit_is_refused(
@@ -685,12 +683,46 @@ def test_articles_can_be_given_that_choose_the_state(
     chosen_on = found.manifest["metrics"]["chosen_on"]
     assert chosen_on["articles"] == 7
     assert chosen_on["paragraphs"] == sum(len(article.paragraphs) for article in authored[30:37])
-    assert found.manifest["training_data"]["articles"] == 27
+    assert chosen_on["of"] == "validation articles that chose the best state and calibrated it"
+    assert (found.manifest["training_data"]["articles"], found.manifest["validation"]["articles"]) == (20, 7)
+    assert "7 other articles" in found.files["README.md"].decode()
     assert trained_on(found) >= {digest for article in authored[30:37] for digest in paragraph_digests(article)}
-    with pytest.raises(DataError, match="most of it is in the training data"):
-        train(authored[:20], tmp_path / "n", recipe=recipe, validation=authored[19:25], held_out=0)
-    with pytest.raises(DataError, match="trains no encoder"):
-        train(authored[:20], tmp_path / "n", validation=authored[30:37], held_out=0)
+    folded = encoder_recipe(fit={"folds": 2})
+    for given, chosen_by, message in (
+        (recipe, authored[19:25], "in the training data and in the validation data"),
+        (recipe, [], "0 of the validation articles have labels, expected at least two"),
+        (recipe, bare(authored[30:33]), "0 of the validation articles have labels"),
+        (folded, authored[30:37], "folds is 2, and there are validation articles"),
+        ("linear", authored[30:37], "trains no encoder"),
+    ):
+        with pytest.raises(DataError, match=message):
+            train(authored[:20], tmp_path / "n", recipe=given, validation=chosen_by, held_out=0)
+
+
+def test_a_run_with_other_validation_articles_is_another_run(
+    authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.5}, export=FP32)
+    stop = Interrupt("calibrating")
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:12], tmp_path / "m", recipe=recipe, validation=authored[30:33], held_out=0, say=stop)
+    with pytest.raises(DataError, match=r"another run \(other articles, validation\)"):
+        train(authored[:15], tmp_path / "m", recipe=recipe, validation=authored[33:36], held_out=0)
+
+
+def test_frozen_layers_stay_as_they_are(
+    result: TrainResult, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    fit = {"epochs": 0.5, "frozen_layers": 1}
+    recipe = encoder_recipe(fit=fit, export={**FP32, "keep_weights": True})
+    found = train(authored[25:35], tmp_path / "m", recipe=recipe, encoder=str(result.folder.path), held_out=0).folder
+    before, after = (load(folder.files[KEPT[1]]) for folder in (result.folder, found))
+    same = {name for name in before if np.array_equal(before[name], after[name])}
+    assert {name for name in before if "embeddings." in name or ".layer.0." in name} <= same
+    assert "classifier.weight" not in same
+    assert any(".layer.1." in name for name in set(before) - same)
+    with pytest.raises(DataError, match=r"frozen_layers is 99, and the encoder has \d layers"):
+        train(authored[25:35], tmp_path / "n", recipe=encoder_recipe(fit={"frozen_layers": 99}), held_out=0)
 
 
 def test_an_encoder_that_is_pickled_is_refused(

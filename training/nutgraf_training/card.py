@@ -54,6 +54,13 @@ def model_card(*, name: str, label_set: LabelSet, manifest: Mapping[str, Any], a
         f"`{manifest['recipe']['name']}` on {data['articles']:,} articles ({data['paragraphs']:,} paragraphs).",
         "",
     ]
+    if "validation" in manifest:
+        given = manifest["validation"]
+        lines += [
+            f"{given['articles']:,} other articles ({given['paragraphs']:,} paragraphs) chose its best state and "
+            "calibrated it.",
+            "",
+        ]
     if "began_with" in manifest:
         lines += [f"Training began with the weights of the model `{manifest['began_with']['model']}`.", ""]
     if about.strip():

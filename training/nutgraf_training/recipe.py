@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from nutgraf.features import FeatureSettings
+from nutgraf.registry import bundled_models, model_path
 from nutgraf.windows import WindowSettings
 from nutgraf_data.errors import DataError, MissingExtraError
 
@@ -78,6 +79,11 @@ class EncoderSettings:
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ValueError("encoder.name is empty, expected the name of an encoder on the hub, or a folder")
+
+    @property
+    def place(self) -> str:
+        """Where it is read from: the folder of a model that ships, or the name as it is."""
+        return str(model_path(self.name)) if self.name in bundled_models() else self.name
 
 
 @dataclass(frozen=True)

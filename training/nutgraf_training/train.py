@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nutgraf.artefact import MANIFEST, ModelFolder, check_vacant, read_model, write_model
-from nutgraf.registry import bundled_models, make_tagger, model_path
+from nutgraf.registry import bundled_models, make_tagger
 from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError, MissingExtraError
@@ -75,7 +75,7 @@ def train(
     teachers: Sequence[Tagger] = (),
     unlabelled: Iterable[Article] = (),
     answers: str | Path | None = None,
-    validation: Sequence[Article] = (),
+    validation: Iterable[Article] | None = None,
     about: str = "",
     force: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -99,7 +99,7 @@ def train(
         unlabelled: those.
         answers: a folder where the teachers' scores are kept, and found again by a later call.
         validation: labelled articles that choose the best state of an encoder and calibrate it, in place of the share
-            of ``articles`` that its recipe has for that.
+            of ``articles`` that its recipe has for that. Those without a label are left out.
         about: Markdown for the model card.
         force: replace a model folder that is already there.
         say: called with a line of progress.
@@ -116,8 +116,9 @@ def train(
     check_vacant(out, force=force)
     if not 0 <= held_out < 1:
         raise DataError(f"held_out is {held_out}, expected a share from 0 to below 1")
-    unlabelled, validation = list(unlabelled), list(validation)
-    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled or answers or validation))
+    unlabelled = list(unlabelled)
+    recipe = _resolve(recipe, seed, encoder, bool(teachers or unlabelled or answers or validation is not None))
+    chosen_on = [] if validation is None else _labelled(validation, recipe)
     began = _began(recipe)
     earlier = [*(teacher.folder for teacher in teachers), *([] if began is None else [began])]
     if answers is not None and not teachers:
@@ -125,41 +126,39 @@ def train(
     articles = list(articles)
     if not articles:
         raise DataError("the corpus has no article", hint="nutgraf data check CORPUS shows what was read")
-    label_set = label_set or LabelSet.from_articles([*articles, *validation])
-    gold_numbers([*articles, *validation], label_set)  # refuses unknown labels before anything is fitted
+    label_set = label_set or LabelSet.from_articles([*articles, *chosen_on])
+    gold_numbers([*articles, *chosen_on], label_set)  # refuses unknown labels before anything is fitted
     name = "articles held out of the same corpus"
     if dev is not None:
         dev, name = list(dev), dev_name
-        _refuse_shared([*articles, *validation, *unlabelled], dev)
+        _refuse_shared([*articles, *chosen_on, *unlabelled], dev)
     elif split is not None or held_out > 0:
         say("splitting by article")
         split = split or make_split(articles, held_out=held_out, seed=recipe.seed)
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
-        _refuse_shared([*validation, *unlabelled], dev)
-    _refuse_shared(articles, validation)
+        _refuse_shared([*chosen_on, *unlabelled], dev)
+    _refuse_shared(articles, chosen_on, "validation")
     _refuse_learned(earlier, dev or ())
 
     settings = _portable(recipe).to_toml()
-    run = Path(f"{os.fspath(out).rstrip(os.sep)}.run")
-    kept = None if answers is None else Path(answers)
-    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, kept, validation, say)
-    articles += validation
-    files = {**fit.files, "settings.toml": settings, TRAINED_ON: write_trained_on([*articles, *unlabelled], earlier)}
+    run, kept = Path(f"{os.fspath(out).rstrip(os.sep)}.run"), None if answers is None else Path(answers)
+    fit = _fit(articles, label_set, recipe, run, teachers, unlabelled, kept, chosen_on, began, say)
+    files = {
+        **fit.files,
+        "settings.toml": settings,
+        TRAINED_ON: write_trained_on([*articles, *chosen_on, *unlabelled], earlier),
+    }
     manifest: dict[str, Any] = {
         "recipe": {"name": recipe.name, "kind": recipe.kind},
         "seed": recipe.seed,
-        "training_data": {
-            "articles": len(articles),
-            "paragraphs": sum(len(article.paragraphs) for article in articles),
-            "fingerprint": corpus_fingerprint(articles),
-            "labels_sha256": _labels_digest(articles),
-        },
+        "training_data": _described(articles),
+        **({"validation": _described(chosen_on)} if chosen_on else {}),
         "versions": _versions(recipe),
-        **({} if began is None else {"began_with": {"model": began.fingerprint}}),
+        **({} if began is None else {"began_with": _ancestor(began)}),
         **fit.record,
     }
-    part, of = _scored(fit.scored, articles, began)
+    part, of = _scored(fit.scored, articles, began, validation=bool(chosen_on))
     metrics: dict[str, Any] = {part: {"of": of, **_metrics(fit.scored, label_set, fit.scores)}}
     evaluation = None
     if dev:
@@ -182,7 +181,7 @@ def train(
     return TrainResult(written, evaluation, metrics[part])
 
 
-def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None, taught: bool) -> Recipe:
+def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None, for_encoder: bool) -> Recipe:
     """The recipe, with what the call overrides.
 
     Raises:
@@ -195,21 +194,35 @@ def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None,
     extra, modules = "train", ["sklearn", "threadpoolctl", "tomli_w"]
     if isinstance(recipe, EncoderRecipe):
         extra, modules = "encoder", [*modules, "torch", "transformers", "datasets", "onnx", "onnxscript"]
-        name = recipe.encoder.name if encoder is None else encoder
-        name = str(model_path(name)) if name in bundled_models() else name
-        recipe = replace(recipe, encoder=replace(recipe.encoder, name=name))
-    elif encoder is not None or taught:
+        if encoder is not None:
+            recipe = replace(recipe, encoder=replace(recipe.encoder, name=encoder))
+    elif encoder is not None or for_encoder:
         raise DataError(f"the recipe {recipe.name!r} trains no encoder", hint="--recipe encoder-small does")
     if any(importlib.util.find_spec(module) is None for module in modules):
         raise MissingExtraError("Training", extra)
     return recipe
 
 
+def _labelled(validation: Iterable[Article], recipe: Recipe) -> list[Article]:
+    """The validation articles that have labels."""
+    if isinstance(recipe, EncoderRecipe) and recipe.fit.folds:
+        raise DataError(
+            f"fit.folds is {recipe.fit.folds}, and there are validation articles", hint="calibrate on one of the two"
+        )
+    found = [article for article in validation if any(p.label is not None for p in article.paragraphs)]
+    if len(found) < 2:
+        raise DataError(
+            f"{len(found)} of the validation articles have labels, expected at least two",
+            hint="without validation articles the recipe holds out a share of the others",
+        )
+    return found
+
+
 def _began(recipe: Recipe) -> ModelFolder | None:
     """The model whose weights training begins with, where the recipe's encoder is one."""
-    if not isinstance(recipe, EncoderRecipe) or not Path(recipe.encoder.name, MANIFEST).is_file():
+    if not isinstance(recipe, EncoderRecipe) or not Path(recipe.encoder.place, MANIFEST).is_file():
         return None
-    folder = read_model(recipe.encoder.name)
+    folder = read_model(recipe.encoder.place)
     if not {"config.json", "tokenizer_config.json"} <= folder.files.keys():
         raise DataError(
             "training cannot go on from it: it is no encoder, or an earlier nutgraf wrote it without its configuration",
@@ -219,14 +232,19 @@ def _began(recipe: Recipe) -> ModelFolder | None:
     return folder
 
 
-def _scored(scored: Sequence[Article], articles: Sequence[Article], began: ModelFolder | None) -> tuple[str, str]:
+def _scored(
+    scored: Sequence[Article], articles: Sequence[Article], began: ModelFolder | None, *, validation: bool
+) -> tuple[str, str]:
     """What the scores that fitting gives are of: the manifest's key, and in words."""
+    part, of = (
+        "chosen_on",
+        f"{'validation' if validation else 'training'} articles that chose the best state and calibrated it",
+    )
     if len(scored) == len(articles):
-        return "cross_fitted", "the training articles"
-    of = "training articles that chose the best state and calibrated it"
+        part, of = "cross_fitted", "the training articles"
     if began is not None and (known := seen_articles(scored, trained_on(began))):
         of += f" ({len(known)} of them in the training data of the model that it began with, so these are too kind)"
-    return "chosen_on", of
+    return part, of
 
 
 def _refuse_learned(earlier: Sequence[ModelFolder], dev: Sequence[Article]) -> None:
@@ -239,9 +257,9 @@ def _refuse_learned(earlier: Sequence[ModelFolder], dev: Sequence[Article]) -> N
         )
 
 
-def _refuse_shared(articles: Sequence[Article], dev: Sequence[Article]) -> None:
+def _refuse_shared(articles: Sequence[Article], dev: Sequence[Article], name: str = "held-out") -> None:
     known = {digest for article in articles for digest in paragraph_digests(article)}
-    _refuse_seen(dev, known, "most of it is in the training data and in the held-out data", "take it out of one")
+    _refuse_seen(dev, known, f"most of it is in the training data and in the {name} data", "take it out of one")
 
 
 def _refuse_seen(dev: Sequence[Article], known: Collection[str], message: str, hint: str) -> None:
@@ -258,6 +276,7 @@ def _fit(
     unlabelled: Sequence[Article],
     answers: Path | None,
     validation: Sequence[Article],
+    began: ModelFolder | None,
     say: Callable[[str], None],
 ) -> _Fit:
     if isinstance(recipe, LinearRecipe):
@@ -282,6 +301,7 @@ def _fit(
             unlabelled=unlabelled,
             answers=answers,
             validation=validation,
+            began=began,
             say=say,
         )
     except KeyboardInterrupt:
@@ -303,8 +323,12 @@ def _fit(
 
 def _portable(recipe: Recipe) -> Recipe:
     """Without the path of an encoder's folder, which says nothing elsewhere."""
-    if isinstance(recipe, EncoderRecipe) and os.path.isdir(recipe.encoder.name):
+    if isinstance(recipe, EncoderRecipe) and os.path.isdir(recipe.encoder.place):
         name = Path(recipe.encoder.name).resolve().name
+        if recipe.encoder.name in bundled_models():
+            return recipe
+        if name in bundled_models():
+            name = f"./{name}"  # not the one that ships
         return replace(recipe, encoder=replace(recipe.encoder, name=name))
     return recipe
 
@@ -314,6 +338,22 @@ def _metrics(articles: Sequence[Article], label_set: LabelSet, scores: np.ndarra
     predicted = np.split(scores.argmax(axis=1).astype(np.int64), bounds)
     tables = confusion_tables(gold_numbers(articles, label_set), predicted, len(label_set))
     return score_tables(tables, label_set.labels).to_json()
+
+
+def _described(articles: Sequence[Article]) -> dict[str, Any]:
+    """What a manifest says of labelled articles."""
+    return {
+        "articles": len(articles),
+        "paragraphs": sum(len(article.paragraphs) for article in articles),
+        "fingerprint": corpus_fingerprint(articles),
+        "labels_sha256": _labels_digest(articles),
+    }
+
+
+def _ancestor(began: ModelFolder) -> dict[str, Any]:
+    """What a manifest says of the model that training began with, and of what that learned from."""
+    kept = {key: began.manifest[key] for key in ("distilled", "began_with") if key in began.manifest}
+    return {"model": began.fingerprint, "training_data": began.manifest["training_data"], **kept}
 
 
 def _labels_digest(articles: Sequence[Article]) -> str:

@@ -48,7 +48,7 @@ def train(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="For an encoder recipe: one on the hub or in a folder, or an encoder model to go on from: 'default'."
+            help="For an encoder recipe: one on the hub, a folder, or an encoder model to go on from: try 'default'."
         ),
     ] = None,
     teacher: Annotated[
@@ -105,7 +105,9 @@ def train(
     texts = list(progress(read_corpus(unlabelled, **options), "reading")) if unlabelled else []  # type: ignore[arg-type]
     if texts:
         say(f"read {len(texts):,} articles for the teacher, from {', '.join(unlabelled or ())}")
-    chosen_on = list(read_corpus(validation, **options)) if validation else []  # type: ignore[arg-type]
+    chosen_on = list(progress(read_corpus(validation, **options), "reading")) if validation else None  # type: ignore[arg-type]
+    if chosen_on is not None:
+        say(f"read {len(chosen_on):,} validation articles, from {', '.join(validation or ())}")
     result = run(
         articles,
         out,

@@ -17,6 +17,7 @@ from safetensors.numpy import save
 from transformers import AutoTokenizer
 from transformers import logging as transformers_logging
 
+from nutgraf.artefact import ModelFolder
 from nutgraf.encoder import CHAIN, GRAPH, OUTPUT, TOKENIZER, graph_inputs
 from nutgraf.tagger import Tagger
 from nutgraf.windows import Encoded, Window, encode, windows
@@ -74,6 +75,7 @@ def fit_encoder(
     unlabelled: Sequence[Article] = (),
     answers: Path | None = None,
     validation: Sequence[Article] = (),
+    began: ModelFolder | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> EncoderFit | None:
     """Fits on labelled articles; paragraphs without a label serve as context.
@@ -88,6 +90,7 @@ def fit_encoder(
         unlabelled: articles for that.
         answers: a folder where the teachers' scores are kept for other runs; by default they go with the run.
         validation: labelled articles that choose the best state and calibrate it, in place of the recipe's share.
+        began: the model that the recipe's encoder is, where it is one.
         say: called with a line of progress.
 
     Returns:
@@ -114,14 +117,15 @@ def fit_encoder(
     quiet_datasets()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    own_validation = np.arange(len(articles), len(articles) + len(validation))
-    articles = [*articles, *validation]
     if is_main():
-        claim(run, articles, label_set, recipe, teachers, unlabelled)
+        name = None if began is None else began.fingerprint
+        claim(run, articles, label_set, recipe, teachers, unlabelled, validation, name)
+    given = np.arange(len(articles), len(articles) + len(validation))
+    articles = [*articles, *validation]
 
     work = _Work(articles, label_set, recipe, run, say)
     start = work.fresh
-    held = own_validation if len(validation) else _validation(articles, recipe)
+    held = given if validation else _validation(articles, recipe)
     if teachers:
         start = work.distil(teachers, unlabelled, answers or run / "answers", held)
 
@@ -210,7 +214,7 @@ class _Work:
         """The pretrained encoder with a classifier that knows nothing, or the trained model that the recipe names."""
         encoder, fit = self.recipe.encoder, self.recipe.fit
         try:
-            return NutgrafModel.from_encoder(encoder.name, self.labels, dropout=fit.dropout, revision=encoder.revision)
+            return NutgrafModel.from_encoder(encoder.place, self.labels, dropout=fit.dropout, revision=encoder.revision)
         except _DAMAGED as error:
             raise _unreadable(self.recipe, error) from None
 
@@ -346,7 +350,7 @@ def _tokenizer(recipe: EncoderRecipe) -> Any:
     """The encoder's fast tokenizer, as transformers wraps it."""
     try:
         wrapped = AutoTokenizer.from_pretrained(
-            recipe.encoder.name, revision=recipe.encoder.revision, trust_remote_code=False
+            recipe.encoder.place, revision=recipe.encoder.revision, trust_remote_code=False
         )
     except _DAMAGED as error:
         raise _unreadable(recipe, error) from None
@@ -365,6 +369,6 @@ def _unreadable(recipe: EncoderRecipe, error: Exception) -> DataError:
     first = (str(error).strip() or repr(error)).splitlines()[0].rstrip(".")
     return DataError(
         f"the encoder {recipe.encoder.name!r} cannot be read: {first}",
-        hint="encoder.name is the name of one on the hub, or a folder that save_pretrained wrote; "
+        hint="encoder.name is the name of one on the hub, a folder that save_pretrained wrote, or an encoder model; "
         "--encoder names another",
     )

@@ -24,8 +24,7 @@ def restore(model: nn.Module, graph: bytes) -> None:
     Those of an eight-bit graph are the rounded ones that it computes with. A classifier of other labels keeps its own.
 
     Args:
-        model: a NutgrafModel over an encoder of the BERT family, whose products follow each other in the graph as their
-            modules do in the model.
+        model: a NutgrafModel, whose linear layers are run in the order of its modules.
         graph: an ONNX model in fp32 or int8.
 
     Raises:
@@ -54,7 +53,7 @@ def restore(model: nn.Module, graph: bytes) -> None:
     for name, weight in expected.items():
         if name not in state or (name.startswith("classifier.") and state[name].shape != weight.shape):
             if not name.startswith("classifier."):
-                raise ValueError(f"the graph lacks {name}")
+                raise ValueError(f"the graph lacks {name}; an export stores weights once that are equal")
             state[name] = weight
     try:
         model.load_state_dict({name: state[name] for name in expected})

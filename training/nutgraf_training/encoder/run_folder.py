@@ -30,8 +30,10 @@ def claim(
     recipe: EncoderRecipe,
     teachers: Sequence[Tagger],
     unlabelled: Sequence[Article],
+    validation: Sequence[Article] = (),
+    began: str | None = None,
 ) -> None:
-    """Makes the folder of a run, or finds that it is the same run's.
+    """Makes the folder of a run, or finds that it is the same run's; ``began`` names the model that it goes on from.
 
     Raises:
         DataError: it is another run's, or no run's.
@@ -42,6 +44,8 @@ def claim(
         "label_set": list(label_set.labels),
         "teachers": [teacher.fingerprint for teacher in teachers],
         "unlabelled": _digest(unlabelled),
+        "validation": _digest(validation),
+        "model to go on from": began,
     }
     file = run / _RUN
     hint = "remove it, or name another --out"

@@ -26,7 +26,7 @@ from nutgraf_training.recipe import EncoderFitSettings
 
 __all__ = ["KEPT", "TorchTagger", "ask", "soft_targets"]
 
-#: What torch needs of the files that a model folder has where the recipe says ``export.keep_weights``.
+#: What torch needs of the files that a model folder has; the second where the recipe says ``export.keep_weights``.
 KEPT = ("config.json", "model.safetensors")
 #: How many articles a teacher is asked about before its answers are saved.
 _ASKED = 500

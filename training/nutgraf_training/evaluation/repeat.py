@@ -56,7 +56,7 @@ def recipe_of(folder: ModelFolder) -> Recipe:
     Raises:
         DataError: it was taught by another model, which a recipe does not hold.
     """
-    if "distilled" in folder.manifest:
+    if "distilled" in folder.manifest or "distilled" in folder.manifest.get("began_with", {}):
         raise DataError(
             f"the model {folder.path} was taught by another one, so its recipe alone does not train it again",
             hint="train it with nutgraf train --teacher and several seeds, and compare those",
@@ -139,7 +139,14 @@ def cross_validate(
         rest = [article for i, article in enumerate(articles) if i not in set(members)]
         with tempfile.TemporaryDirectory() as folder:
             made = train(
-                rest, Path(folder, "model"), recipe=recipe, label_set=label_set, held_out=0.0, say=say, **options
+                rest,
+                Path(folder, "model"),
+                recipe=recipe,
+                label_set=label_set,
+                held_out=0.0,
+                dev=held,  # so that a model to begin with that knows them is refused
+                say=say,
+                **options,
             )
             predicted = predictions_of(make_tagger(made.folder), held)
         bounds = np.cumsum([len(a.paragraphs) for a in held])[:-1]
