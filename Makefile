@@ -8,7 +8,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORPORA ?= corpora
 TEACHER ?= teacher
-STUDENT ?= student
 ENCODERS ?= sentence-transformers
 LABELLED = authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl) \
   $(foreach n,newswire world,--dev $(CORPORA)/$(n)-dev.jsonl)
@@ -53,9 +52,8 @@ $(CORPORA)/unlabelled.jsonl: | $(VENV)/.encoder
 model: $(VENV)/.encoder $(CORPORA)/unlabelled.jsonl
 	$(BIN)/nutgraf train $(LABELLED) --about training/cards/linear.md --force --out model/nutgraf/models/linear
 	$(BIN)/nutgraf train $(LABELLED) --recipe distil --encoder $(ENCODERS)/all-MiniLM-L6-v2 \
-	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl --force --out $(STUDENT)
-	$(BIN)/nutgraf train $(LABELLED) $(CORPORA)/further-train.jsonl --validation $(CORPORA)/further-validation.jsonl \
-	  --recipe fine-tune --encoder $(STUDENT) --about training/cards/encoder.md --force --out model/nutgraf/models/encoder
+	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl \
+	  --about training/cards/encoder.md --force --out model/nutgraf/models/encoder
 
 # The constraints keep everyone on the versions that were tested.
 $(VENV)/.%: pyproject.toml constraints.txt
