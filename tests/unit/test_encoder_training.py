@@ -42,6 +42,7 @@ from nutgraf_training.encoder.quantise import round_weights, simulate_int8
 from nutgraf_training.encoder.restore import restore
 from nutgraf_training.encoder.run_folder import last_checkpoint
 from nutgraf_training.encoder.teacher import KEPT, TorchTagger, soft_targets
+from nutgraf_training.evaluation.repeat import recipe_of
 from nutgraf_training.provenance import paragraph_digests, trained_on
 from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
 from nutgraf_training.train import TrainResult, train
@@ -551,7 +552,8 @@ def test_training_goes_on_from_a_trained_model(
     recipe = encoder_recipe(fit={"epochs": 0.2, "learning_rate": 1e-9, "head_learning_rate": 1e-9}, export=FP32)
     path = str(result.folder.path)
     same = train(authored[25:35], tmp_path / "same", recipe=recipe, encoder=path, held_out=0).folder
-    assert same.manifest["began_with"] == {"model": result.folder.fingerprint}
+    described = {"model": result.folder.fingerprint, "training_data": result.folder.manifest["training_data"]}
+    assert same.manifest["began_with"] == described
     assert f"began with the weights of the model `{result.folder.fingerprint}`" in same.files["README.md"].decode()
     assert trained_on(same) == trained_on(result.folder) | {d for a in authored[25:35] for d in paragraph_digests(a)}
     # It has learned next to nothing since, so its labels before the chain are those of the model that it began with.
@@ -663,7 +665,12 @@ def test_the_default_is_fine_tuned_with_other_labels(tmp_path: Path) -> None:
     fit = replace(recipe.fit, epochs=2.0, min_steps=0, simulate_int8=False)
     recipe = replace(recipe, fit=fit, export=replace(recipe.export, precision="fp32"))
     found = train(small(24), tmp_path / "m", recipe=recipe, held_out=0).folder
-    assert found.manifest["began_with"] == {"model": nutgraf.load("default").fingerprint}
+    began = nutgraf.load("default").folder
+    assert found.manifest["began_with"]["model"] == began.fingerprint
+    assert found.manifest["began_with"]["distilled"] == began.manifest["distilled"]
+    with pytest.raises(DataError, match="was taught by another one"):
+        recipe_of(found)
+    assert tomllib.loads(found.files["settings.toml"].decode())["encoder"]["name"] == "default"
     annotation = nutgraf.load(found.path).predict("Subscribe now and save 80 crowns with code market!")
     assert [segment.label for segment in annotation] == ["advert"]
 

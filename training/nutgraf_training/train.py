@@ -240,7 +240,7 @@ def _scored(
         "chosen_on",
         f"{'validation' if validation else 'training'} articles that chose the best state and calibrated it",
     )
-    if len(scored) == len(articles):
+    if len(scored) == len(articles) and not validation:
         part, of = "cross_fitted", "the training articles"
     if began is not None and (known := seen_articles(scored, trained_on(began))):
         of += f" ({len(known)} of them in the training data of the model that it began with, so these are too kind)"
