@@ -48,7 +48,8 @@ def train(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="For an encoder recipe: one on the hub, a folder, or an encoder model to go on from: try 'default'."
+            help="For an encoder recipe: one on the hub, a folder, or an encoder model to go on from, such as "
+            "'default'."
         ),
     ] = None,
     teacher: Annotated[
