@@ -154,23 +154,25 @@ class EncoderTagger(Tagger):
         with self._refusing_tokenizer():
             encoded = encode(articles, self._tokenizer, self._settings)
         cut = [windows(article, self._settings, self._first, self._last) for article in encoded]
+        same: dict[Any, list[tuple[int, Window]]] = {}  # what is said twice is read once: it gives the same
+        for index, parts in enumerate(cut):
+            for window in parts:
+                key = (*window.ids, *window.spans, *map(position, window.paragraphs))
+                same.setdefault(key, []).append((index, window))
         # The longest first, so that the threads end together.
-        jobs = sorted(
-            ((index, window) for index, parts in enumerate(cut) for window in parts), key=lambda job: -len(job[1].ids)
-        )
+        jobs = sorted(same.values(), key=lambda job: -len(job[0][1].ids))
         results = [(np.zeros((len(article.paragraphs), len(self.label_set))), article.truncated) for article in encoded]
 
-        def run(job: tuple[int, Window]) -> None:
-            index, window = job
+        def run(job: Sequence[tuple[int, Window]]) -> None:
+            window = job[0][1]
             logits = self._logits(window)
             if logits.shape != (expected := (1, len(window.paragraphs), len(self.label_set))):
                 raise self.folder.refuse(f"{GRAPH} gives {OUTPUT!r} of shape {logits.shape}, expected {expected}")
             if not np.isfinite(logits).all():
                 raise self.folder.refuse(f"{GRAPH} gives {OUTPUT!r} that are not finite")
-            offset = window.paragraphs[0]
-            results[index][0][window.taken.start : window.taken.stop] = logits[
-                0, window.taken.start - offset : window.taken.stop - offset
-            ]
+            for index, each in job:
+                start, stop, offset = each.taken.start, each.taken.stop, each.paragraphs[0]
+                results[index][0][start:stop] = logits[0, start - offset : stop - offset]
 
         if len(jobs) == 1:
             run(jobs[0])

@@ -428,7 +428,6 @@ def fuzz(seed: int = 20240424) -> Iterator[Input]:
 INPUTS = [*texts(), *fields(), *json_structures(), *tables(), *packed(), *fuzz()]
 #: So much that is no nonsense that an encoder works on it for minutes; the linear tagger reads it.
 LONG = {
-    "articles-5k",
     "csv-rows-20k",
     "paragraphs-10mb",
     "letters-100k",

@@ -573,3 +573,17 @@ def test_the_settings_are_those_of_the_folder(write_encoder: WriteEncoder, tmp_p
     assert isinstance(tagger, EncoderTagger)
     assert tagger._settings == WindowSettings(tokens=30, headline=0, lead=0, context=0, paragraph=5)
     assert [s.truncated for s in tagger.predict("Fire fire fire.\n\nFire fire fire fire fire.")] == [False, True]
+
+
+def test_what_is_said_twice_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tagger = nutgraf.load("default")
+    assert isinstance(tagger, EncoderTagger)
+    one, other = (nutgraf.Article.from_paragraphs([text]) for text in ("A fire broke out.", "Read more here."))
+    apart = [tagger.margins([article])[0] for article in (one, other)]
+    read: list[Window] = []
+    logits = tagger._logits
+    monkeypatch.setattr(tagger, "_logits", lambda window: (read.append(window), logits(window))[1])
+    together = tagger.margins([one, other, one, one])
+    assert len(read) == 2
+    for own, expected in zip(together, [apart[0], apart[1], apart[0], apart[0]], strict=True):
+        np.testing.assert_array_equal(own, expected)
