@@ -582,7 +582,12 @@ def test_what_is_said_twice_is_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
     apart = [tagger.margins([article])[0] for article in (one, other)]
     read: list[Window] = []
     logits = tagger._logits
-    monkeypatch.setattr(tagger, "_logits", lambda window: (read.append(window), logits(window))[1])
+
+    def counted(window: Window) -> np.ndarray:
+        read.append(window)
+        return logits(window)
+
+    monkeypatch.setattr(tagger, "_logits", counted)
     together = tagger.margins([one, other, one, one])
     assert len(read) == 2
     for own, expected in zip(together, [apart[0], apart[1], apart[0], apart[0]], strict=True):
