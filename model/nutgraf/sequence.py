@@ -132,19 +132,20 @@ def forward_backward(unary: Floats, transitions: Transitions, chains: Chains) ->
         here = potential[start:end]
         if place:
             here = here * (before[: end - start] @ step)
-        total = here.sum(axis=1, keepdims=True)
+        total = np.add.reduce(here, axis=1, keepdims=True)
         scale[start:end] = total
         before = alpha[start:end]
         np.divide(here, total, out=before)
     potential /= scale
 
     beta = np.ones_like(potential)
-    expected = np.zeros_like(step)
+    back = step.T
     for (start, _), (middle, end) in zip(places[-2::-1], places[:0:-1], strict=True):
-        message = potential[middle:end] * beta[middle:end]
-        goes_on = slice(start, start + end - middle)
-        beta[goes_on] = message @ step.T
-        expected += alpha[goes_on].T @ message
+        beta[start : start + end - middle] = (potential[middle:end] * beta[middle:end]) @ back
+    sizes = np.diff(chains.edges)
+    begin = chains.edges[1]
+    before_each = np.arange(begin, len(potential)) - np.repeat(sizes[:-1], sizes[1:])
+    expected = alpha[before_each].T @ (potential[begin:] * beta[begin:])
     alpha *= beta
     alpha /= alpha.sum(axis=1, keepdims=True)
     marginals = np.empty_like(alpha)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -88,6 +89,7 @@ def predict(
         check_output(html, inputs, force=force)
     if out is not None:
         writers.check_target(out, [Path(source) for source in inputs], force=force)
+    gc.set_threshold(100_000)  # an article of many paragraphs is many objects, none of them in a cycle
     tagger = load(model)
     skipped: list[DataError] = []
 
