@@ -125,7 +125,7 @@ class Annotation:
 
 
 def _fields(segment: Segment) -> dict[str, Any]:
-    """As ``dataclasses.asdict``, which takes twenty times as long."""
+    """As ``dataclasses.asdict``, without its deep copies."""
     fields = dict(zip(_NAMES, _VALUES(segment), strict=True))
     fields["scores"] = dict(segment.scores)
     return fields

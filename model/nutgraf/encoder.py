@@ -154,10 +154,10 @@ class EncoderTagger(Tagger):
         with self._refusing_tokenizer():
             encoded = encode(articles, self._tokenizer, self._settings)
         cut = [windows(article, self._settings, self._first, self._last) for article in encoded]
-        same: dict[Any, list[tuple[int, Window]]] = {}  # what is said twice is read once: it gives the same
+        same: dict[tuple[Any, ...], list[tuple[int, Window]]] = {}  # what is said twice is read once: it gives the same
         for index, parts in enumerate(cut):
             for window in parts:
-                key = (*window.ids, *window.spans, *map(position, window.paragraphs))
+                key = (tuple(window.ids), tuple(window.spans), tuple(map(position, window.paragraphs)))
                 same.setdefault(key, []).append((index, window))
         # The longest first, so that the threads end together.
         jobs = sorted(same.values(), key=lambda job: -len(job[0][1].ids))

@@ -144,8 +144,9 @@ def forward_backward(unary: Floats, transitions: Transitions, chains: Chains) ->
         beta[start : start + end - middle] = (potential[middle:end] * beta[middle:end]) @ back
     sizes = np.diff(chains.edges)
     begin = chains.edges[1]
-    before_each = np.arange(begin, len(potential)) - np.repeat(sizes[:-1], sizes[1:])
-    expected = alpha[before_each].T @ (potential[begin:] * beta[begin:])
+    # In the order by place, the paragraph before one stands as many rows above as the place before has articles.
+    previous = np.arange(begin, len(potential)) - np.repeat(sizes[:-1], sizes[1:])
+    expected = alpha[previous].T @ (potential[begin:] * beta[begin:])
     alpha *= beta
     alpha /= alpha.sum(axis=1, keepdims=True)
     marginals = np.empty_like(alpha)
