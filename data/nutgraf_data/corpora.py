@@ -28,6 +28,7 @@ _LABELS = (
     "further-train",
     "further-validation",
     "later-train",
+    "nearest-train",
     "second-pass",
 )
 

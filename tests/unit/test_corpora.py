@@ -24,6 +24,7 @@ COUNTS = {
     "further-train": (1399, 25593),
     "further-validation": (127, 2533),
     "later-train": (247, 5267),
+    "nearest-train": (1384, 21600),
     "second-pass": (150, 2138),
 }
 

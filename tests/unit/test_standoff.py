@@ -256,7 +256,7 @@ def test_shipped_labels_join_their_own_texts(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "again.jsonl").read_bytes() == shipped.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["further-train", "further-validation", "later-train", "general-dev"])
+@pytest.mark.parametrize("name", ["further-train", "further-validation", "later-train", "nearest-train", "general-dev"])
 def test_further_labels_join_the_articles_that_they_were_given_to(name: str) -> None:
     sources = [SHARED / "unlabelled" / f"{source}.jsonl.gz" for source in ("rest", "allsides")]
     if not all(source.exists() for source in sources):
