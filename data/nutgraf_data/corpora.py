@@ -29,6 +29,7 @@ _LABELS = (
     "further-validation",
     "later-train",
     "nearest-train",
+    "nearest-dev",
     "second-pass",
 )
 

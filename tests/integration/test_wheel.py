@@ -118,5 +118,5 @@ def test_corpora_and_recipes_of_the_wheel(installed: Path, tmp_path: Path) -> No
     )
     first, *paths = python(installed, tmp_path, code).splitlines()
     assert first == "120 linear"
-    assert len(paths) == 11
+    assert len(paths) == 12
     assert all(path.startswith(str(installed)) and Path(path).is_file() for path in paths)

@@ -256,7 +256,9 @@ def test_shipped_labels_join_their_own_texts(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "again.jsonl").read_bytes() == shipped.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["further-train", "further-validation", "later-train", "nearest-train", "general-dev"])
+@pytest.mark.parametrize(
+    "name", ["further-train", "further-validation", "later-train", "nearest-train", "nearest-dev", "general-dev"]
+)
 def test_further_labels_join_the_articles_that_they_were_given_to(name: str) -> None:
     sources = [SHARED / "unlabelled" / f"{source}.jsonl.gz" for source in ("rest", "allsides")]
     if not all(source.exists() for source in sources):
@@ -267,7 +269,7 @@ def test_further_labels_join_the_articles_that_they_were_given_to(name: str) -> 
     texts = [article for source in sources for article in read_articles(source) if article.id in ids]
     result = join(folder / f"{name}.jsonl", texts)
     assert (result.matched, result.missing) == (result.total, [])
-    held_out = {"newswire-dev", "world-dev", "general-dev"} - {name}
+    held_out = {"newswire-dev", "world-dev", "general-dev", "nearest-dev"} - {name}
     known = {
         p.sha256 for other in held_out for record in read_standoff(folder / f"{other}.jsonl") for p in record.paragraphs
     }
