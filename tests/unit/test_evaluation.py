@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -254,6 +255,16 @@ def test_an_evaluation_as_json(tiny_tagger: Tagger, unseen: list[Article]) -> No
     assert record["conformal"][0]["level"] == 0.9
     assert {group["value"] for group in record["groups"]["outlet"]} == {str(a.outlet) for a in unseen}
     assert "outlet" in result.fields
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_a_model_that_goes_back_to_a_taught_one_has_no_recipe_alone(tiny_tagger: Tagger, rounds: int) -> None:
+    history: dict[str, Any] = {"distilled": {"teachers": ["0123456789abcdef"]}}
+    for _ in range(rounds):
+        history = {"began_with": {"model": "fedcba9876543210", **history}}
+    folder = replace(tiny_tagger.folder, manifest={**tiny_tagger.folder.manifest, **history})
+    with pytest.raises(DataError, match="was taught by another one"):
+        recipe_of(folder)
 
 
 def test_seeds_and_folds(

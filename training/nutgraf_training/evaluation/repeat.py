@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def recipe_of(folder: ModelFolder) -> Recipe:
     Raises:
         DataError: it was taught by another model, which a recipe does not hold.
     """
-    if "distilled" in folder.manifest or "distilled" in folder.manifest.get("began_with", {}):
+    if _taught(folder.manifest):
         raise DataError(
             f"the model {folder.path} was taught by another one, so its recipe alone does not train it again",
             hint="train it with nutgraf train --teacher and several seeds, and compare those",
@@ -64,6 +64,11 @@ def recipe_of(folder: ModelFolder) -> Recipe:
     settings = {key: value for key, value in folder.settings.items() if key != "name"}
     kind = EncoderRecipe if folder.kind == "encoder" else LinearRecipe
     return kind.from_dict(str(folder.manifest["recipe"]["name"]), settings)
+
+
+def _taught(manifest: Mapping[str, Any]) -> bool:
+    """Whether it, or any model that its training goes back to, learned another one's answers."""
+    return "distilled" in manifest or ("began_with" in manifest and _taught(manifest["began_with"]))
 
 
 def repeat(
