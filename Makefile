@@ -8,9 +8,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORPORA ?= corpora
 TEACHER ?= teacher
+STUDENT ?= student
 ENCODERS ?= sentence-transformers
-LABELLED = authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl) \
-  $(foreach n,newswire world,--dev $(CORPORA)/$(n)-dev.jsonl)
+DEV = $(foreach n,newswire world,--dev $(CORPORA)/$(n)-dev.jsonl)
+LABELLED = authored $(foreach n,newswire world general,$(CORPORA)/$(n)-train.jsonl)
+NEAREST = $(CORPORA)/nearest-train.jsonl
+MORE = $(foreach n,further later,$(CORPORA)/$(n)-train.jsonl) $(NEAREST)
+FINE_TUNE = $(DEV) --recipe fine-tune --validation $(CORPORA)/further-validation.jsonl
 .PHONY: demo report test teacher model clean
 
 demo: $(VENV)/.train
@@ -44,15 +48,17 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2
 
 teacher: $(VENV)/.encoder
-	$(BIN)/nutgraf train $(LABELLED) --recipe encoder-base --encoder $(ENCODERS)/all-mpnet-base-v2 --out $(TEACHER)
+	$(BIN)/nutgraf train $(LABELLED) $(DEV) --recipe encoder-base --encoder $(ENCODERS)/all-mpnet-base-v2 --out $(TEACHER)
 
 $(CORPORA)/unlabelled.jsonl: | $(VENV)/.encoder
 	$(BIN)/python -m benchmarks.unlabelled --corpora $(CORPORA)
 
 model: $(VENV)/.encoder $(CORPORA)/unlabelled.jsonl
-	$(BIN)/nutgraf train $(LABELLED) --about training/cards/linear.md --force --out model/nutgraf/models/linear
-	$(BIN)/nutgraf train $(LABELLED) --recipe distil --encoder $(ENCODERS)/all-MiniLM-L6-v2 \
-	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl \
+	$(BIN)/nutgraf train $(LABELLED) $(DEV) --about training/cards/linear.md --force --out model/nutgraf/models/linear
+	$(BIN)/nutgraf train $(LABELLED) $(DEV) --recipe distil --encoder $(ENCODERS)/all-MiniLM-L6-v2 \
+	  --teacher $(TEACHER) --unlabelled $(CORPORA)/unlabelled.jsonl --out $(STUDENT)
+	$(BIN)/nutgraf train $(NEAREST) $(FINE_TUNE) --encoder $(STUDENT) --out $(STUDENT)-nearest
+	$(BIN)/nutgraf train $(LABELLED) $(MORE) $(FINE_TUNE) --encoder $(STUDENT)-nearest \
 	  --about training/cards/encoder.md --force --out model/nutgraf/models/encoder
 
 # The constraints keep everyone on the versions that were tested.

@@ -22,7 +22,7 @@ from nutgraf_training.evaluation.predictions import gold_numbers
 RESULTS = Path(__file__).with_name("RESULTS.md")
 REAL = ("newswire-train", "world-train", "general-train")
 DEV = ("newswire-dev", "world-dev")
-GENERAL = "general-dev"
+BESIDE = ("general-dev", "nearest-dev")  # not pooled with those
 
 
 def arguments(about: str, *, bench: bool = False, models: bool = False) -> argparse.Namespace:

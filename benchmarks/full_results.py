@@ -1,12 +1,12 @@
 """The default model on each dev set with every figure, and its weakest groups.
 
-``general-dev`` is beside the two that other tables pool: later, and other news.
+``general-dev`` and ``nearest-dev`` are beside the two that other tables pool: later, and other news.
 """
 
 from __future__ import annotations
 
 from benchmarks.accuracy import span
-from benchmarks.common import DEV, GENERAL, arguments, load, report
+from benchmarks.common import BESIDE, DEV, arguments, load, report
 from nutgraf.registry import load as load_model
 from nutgraf_training.evaluation.evaluate import Evaluation, evaluate
 from nutgraf_training.evaluation.quality import METRICS
@@ -21,7 +21,7 @@ def main() -> None:
     tagger = load_model("default")
     found = {name: evaluate(tagger, articles) for name, articles in sets.items()}
     found["both pooled"] = pooled = evaluate(tagger, [a for articles in sets.values() for a in articles])
-    found[GENERAL] = evaluate(tagger, load(options.corpora, GENERAL))
+    found |= {name: evaluate(tagger, load(options.corpora, name)) for name in BESIDE}
     names = list(found)
 
     def row(title: str, cells: list[str]) -> str:
