@@ -21,6 +21,8 @@ from nutgraf_training.evaluation.predictions import gold_numbers
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 REAL = ("newswire-train", "world-train", "general-train")
+#: All that the default model learned from.
+LABELLED = ("authored", *REAL, "further-train", "later-train", "nearest-train")
 DEV = ("newswire-dev", "world-dev")
 BESIDE = ("general-dev", "nearest-dev")  # not pooled with those
 
@@ -51,13 +53,13 @@ def arguments(about: str, *, bench: bool = False, models: bool = False) -> argpa
             default=Path(".encoders/all-MiniLM-L6-v2"),
             help="folder of the pretrained encoder all-MiniLM-L6-v2",
         )
-        parser.add_argument("--peers", nargs="+", default=None, help="only these")
+        parser.add_argument("--peers", nargs="+", default=None, metavar="NAME", help="only these")
     if models:
         parser.add_argument(
             "--model",
             dest="models",
             action="append",
-            type=lambda text: tuple(text.split("=", 1)),
+            type=_titled,
             default=[],
             metavar="TITLE=FOLDER",
             help="a model that does not ship, such as the teacher",
@@ -66,6 +68,13 @@ def arguments(about: str, *, bench: bool = False, models: bool = False) -> argpa
     if not (found.corpora / "newswire-dev.jsonl").is_file():
         parser.error(f"{found.corpora} has no newswire-dev.jsonl; make it with: nutgraf data join newswire-dev TEXTS")
     return found
+
+
+def _titled(text: str) -> tuple[str, str]:
+    title, sign, folder = text.partition("=")
+    if not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is no TITLE=FOLDER")
+    return title, folder
 
 
 def load(folder: Path, *names: str) -> list[Article]:

@@ -13,7 +13,6 @@ from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_training.evaluation.metrics import confusion_tables, difference, score_tables
 from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe, load_recipe
-from nutgraf_training.train import train
 
 RECIPE = "encoder-small"
 ARTICLES = 400  # read one paragraph at a time, all of them would take a processor a day
@@ -37,18 +36,8 @@ def main() -> None:
     assert isinstance(recipe, EncoderRecipe)
     tables = {}
     for name, window in WINDOWS.items():
-        folder = bench.folder / "models" / f"context-{name.split()[-1]}"
-        if not (folder / "manifest.json").is_file():
-            variant = replace(recipe, name=f"{RECIPE}, {name}", window=window)
-            train(
-                articles,
-                folder,
-                recipe=variant,
-                label_set=NEWS_ROLES,
-                held_out=0.0,
-                encoder=str(options.encoder),
-                say=print,
-            )
+        variant = replace(recipe, name=f"{RECIPE}, {name}", window=window)
+        folder = bench.ours(f"context-{name.split()[-1]}", articles, variant, NEWS_ROLES)
         tables[name] = confusion_tables(gold, predicted(folder, held), len(NEWS_ROLES))
     lines = [
         f"`--recipe {RECIPE}` on {ARTICLES} articles drawn from all four training sets, scored on both dev sets "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from nutgraf_data.article import Article
+from nutgraf_data.labels import LabelSet
+from nutgraf_training.recipe import Recipe, load_recipe
+from nutgraf_training.train import train
 
 #: Texts that peers take at a time where they have the choice.
 BATCH = 8
@@ -79,33 +83,46 @@ class Bench:
             (home / "ready").touch()
         return home / "bin" / "python"
 
-    def variables(self, threads: int = 2, batch: int = BATCH) -> dict[str, str]:
+    def variables(self, batch: int = BATCH) -> dict[str, str]:
         """The environment variables of a peer's process."""
         return {
             **os.environ,
             "NUTGRAF_BENCH_ENCODER": str(self.encoder),
-            "NUTGRAF_BENCH_THREADS": str(threads),
             "NUTGRAF_BENCH_BATCH": str(batch),
         }
 
-    def run(
-        self, name: str, mode: str, first: Path, second: Path, *, threads: int = 2, batch: int = BATCH
-    ) -> dict[str, Any]:
+    def run(self, name: str, mode: str, first: Path, second: Path, *, batch: int = BATCH) -> dict[str, Any]:
         """What the harness prints."""
         command = [str(self.python(name)), str(HARNESS), PEERS.get(name, OURS).module, mode, str(first), str(second)]
-        done = subprocess.run(command, env=self.variables(threads, batch), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.variables(batch), capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{name} {mode} failed:\n{done.stderr[-2000:]}")
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
-    def model(self, name: str, key: str, articles: Sequence[Article]) -> Path:
-        """A peer trained on articles; trained once for each key."""
-        model, timed = self.folder / "models" / f"{name}-{key}", self.folder / "models" / f"{name}-{key}.json"
+    def model(self, name: str, articles: Sequence[Article]) -> Path:
+        """A peer trained on articles."""
+        model = self.place(name, articles)
+        timed = model.with_name(f"{model.name}.json")
         if not timed.is_file():
-            found = self.run(name, "fit", self.write(f"train-{key}", articles), model)
+            found = self.run(name, "fit", self.write("train", articles), model)
             timed.write_text(json.dumps(found), encoding="utf-8")
         return model
+
+    def ours(self, name: str, articles: Sequence[Article], recipe: str | Recipe, label_set: LabelSet) -> Path:
+        """A tagger trained on all of some articles; ``name`` stands for the recipe."""
+        model = self.place(name, articles)
+        if not (model / "manifest.json").is_file():
+            kind = (load_recipe(recipe) if isinstance(recipe, str) else recipe).kind
+            encoder = str(self.encoder) if kind == "encoder" else None
+            train(articles, model, recipe=recipe, label_set=label_set, held_out=0.0, encoder=encoder, say=print)
+        return model
+
+    def place(self, name: str, articles: Sequence[Article]) -> Path:
+        """Where a model that learned articles lies: another folder for other articles, labels or encoders."""
+        rows = [[[p.text, p.label, p.alt] for p in article.paragraphs] for article in articles]
+        digest = hashlib.sha256(json.dumps([self.encoder.name, rows]).encode()).hexdigest()
+        return self.folder / "models" / f"{name}-{digest[:12]}"
 
     def write(self, name: str, articles: Sequence[Article]) -> Path:
         """Articles as the harness reads them."""

@@ -12,7 +12,6 @@ from benchmarks.environments import PEERS, Bench
 from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
 from nutgraf_training.evaluation.predictions import gold_numbers
-from nutgraf_training.train import train
 
 SIZES = (50, 100, 200, 400, 800)
 
@@ -34,15 +33,11 @@ def main() -> None:
     for size in (*SIZES, len(articles)):
         part = articles[:size]
         labels = {}
-        model = bench.model("baseline", str(size), part)
+        model = bench.model("baseline", part)
         found = bench.run("baseline", "predict", model, bench.write("held", held))["labels"]
         labels[PEERS["baseline"].title] = [np.array([NEWS_ROLES.labels.index(each) for each in row]) for row in found]
         for recipe in ("linear", "encoder-small"):
-            folder = bench.folder / "models" / f"{recipe}-{size}"
-            if not (folder / "manifest.json").is_file():
-                encoder = None if recipe == "linear" else str(options.encoder)
-                train(part, folder, recipe=recipe, label_set=NEWS_ROLES, held_out=0.0, encoder=encoder, say=print)
-            labels[f"`--recipe {recipe}`"] = predicted(folder, held)
+            labels[f"`--recipe {recipe}`"] = predicted(bench.ours(recipe, part, recipe, NEWS_ROLES), held)
         for title, each in labels.items():
             scores = score_tables(confusion_tables(gold, each, len(NEWS_ROLES)), NEWS_ROLES.labels)
             lines.append(f"| {size:,} | {title} | {span(scores.macro_f1)} | {span(scores.accuracy)} |")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy import span
 from benchmarks.common import report
+from benchmarks.environments import Bench
 from nutgraf.registry import load as load_model
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
@@ -22,7 +23,6 @@ from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
 from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
 from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
-from nutgraf_training.train import train
 
 LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
 #: Of encoders: macro-F1 counts rare classes, too. Chosen on the training articles that chose the best state.
@@ -36,7 +36,12 @@ def main() -> None:
     parser.add_argument("--test", type=Path, default=None, help="the official test split, a zip like the other two")
     parser.add_argument("--bench", type=Path, default=Path("bench"), help="folder for models and interim results")
     parser.add_argument("--recipe", nargs="+", default=["linear", "encoder-base"])
-    parser.add_argument("--encoder", default=None, help="folder of the encoder of encoder recipes, or of the teacher")
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        default=Path(".encoders/all-mpnet-base-v2"),
+        help="folder of the encoder of encoder recipes, or of the teacher",
+    )
     parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md instead of printing it")
     options = parser.parse_args()
     splits = {"validation": options.zips / "validation.zip"}
@@ -50,20 +55,10 @@ def main() -> None:
         "| model | split | articles | sentences | macro-F1 | accuracy |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    bench = Bench(options.bench, options.encoder)
     for recipe in options.recipe:
-        encoder = None if recipe == "linear" else options.encoder
-        title = recipe if encoder is None else f"{recipe} over `{Path(encoder).name}`"
-        model = options.bench / f"newsdiscourse-{recipe}{'' if encoder is None else '-' + Path(encoder).name}"
-        if not (model / "manifest.json").is_file():
-            train(
-                read(options.zips / "train.zip"),
-                model,
-                recipe=balanced(recipe),
-                label_set=LABELS,
-                held_out=0.0,
-                encoder=encoder,
-                say=print,
-            )
+        title = recipe if recipe == "linear" else f"{recipe} over `{options.encoder.name}`"
+        model = bench.ours(f"newsdiscourse-{recipe}", read(options.zips / "train.zip"), balanced(recipe), LABELS)
         tagger = load_model(model)
         for split, file in splits.items():
             articles = read(file)
@@ -74,8 +69,9 @@ def main() -> None:
                 f"| {title} | {split} | {scores.articles:,} | {scores.paragraphs:,} | {span(scores.macro_f1)} | "
                 f"{span(scores.accuracy)} |"
             )
-    given = "" if options.encoder is None else f" --encoder {Path(options.encoder).name}"
-    report("newsdiscourse", f"python -m benchmarks.newsdiscourse{given} --write", lines, write=options.write)
+    words = ["python", "-m", "benchmarks.newsdiscourse", "--recipe", *options.recipe, "--encoder", options.encoder.name]
+    words += ["--test", options.test.name] if options.test is not None else []
+    report("newsdiscourse", " ".join([*words, "--write"]), lines, write=options.write)
 
 
 def balanced(name: str) -> Recipe:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import DEV, REAL, arguments, command_line, load, report
+from benchmarks.common import DEV, LABELLED, arguments, command_line, load, report
 from benchmarks.environments import BATCH, HARNESS, PEERS, Bench
 from nutgraf.registry import model_path
 
@@ -22,7 +22,7 @@ def main() -> None:
     """Times every model in turn, several rounds, and prints medians."""
     options = arguments(__doc__ or "", bench=True, models=True)
     bench = Bench(options.bench, options.encoder)
-    articles, held = load(options.corpora, "authored", *REAL), load(options.corpora, *DEV)
+    articles, held = load(options.corpora, *LABELLED), load(options.corpora, *DEV)
     file, one = bench.write("held", held), bench.write("one", held[:1])
     models: dict[str, tuple[str, Path]] = {"nutgraf, the default": ("ours", model_path("default"))}
     models["nutgraf, `--model linear`"] = ("ours", model_path("linear"))
@@ -30,7 +30,7 @@ def main() -> None:
         models[f"nutgraf, {title}"] = ("ours", Path(folder))
     batches = {}
     for name in options.peers or PEERS:
-        title, folder = PEERS[name].title, bench.model(name, "all", articles)
+        title, folder = PEERS[name].title, bench.model(name, articles)
         if name == "transformers":  # whose pipeline takes one at a time unless it is told otherwise
             models[f"{title}: its pipeline"] = (name, folder)
             batches[f"{title}: its pipeline"] = 1

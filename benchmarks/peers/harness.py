@@ -25,6 +25,8 @@ from typing import Any
 THREADS = os.environ.get("NUTGRAF_BENCH_THREADS", "2")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[_name] = THREADS
+if hasattr(os, "sched_setaffinity"):  # for those that count the cores that they may use
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(THREADS)])
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from datasets import Dataset
@@ -16,6 +17,7 @@ from transformers import (
     TrainingArguments,
     pipeline,
 )
+from transformers.trainer_utils import get_last_checkpoint
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -30,22 +32,23 @@ def fit(texts: Sequence[str], labels: Sequence[str], folder: str) -> None:
     )
     data = Dataset.from_dict({"text": list(texts), "label": [names.index(label) for label in labels]})
     data = data.map(lambda rows: tokenizer(rows["text"], truncation=True, max_length=256), batched=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            learning_rate=5e-5,
-            per_device_train_batch_size=16,
-            num_train_epochs=3,
-            weight_decay=0.01,
-            bf16=torch.cpu._is_avx512_bf16_supported(),
-            use_cpu=not torch.cuda.is_available(),
-            train_sampling_strategy="group_by_length",
-            save_strategy="no",
-            report_to="none",
-        )
-        Trainer(
-            model=model, args=arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer)
-        ).train()
+    run = Path(f"{folder}.run")  # on two cores three epochs of all articles take hours: it goes on where it stopped
+    arguments = TrainingArguments(
+        output_dir=str(run),
+        learning_rate=5e-5,
+        per_device_train_batch_size=16,
+        num_train_epochs=3,
+        weight_decay=0.01,
+        bf16=torch.cpu._is_avx512_bf16_supported(),
+        use_cpu=not torch.cuda.is_available(),
+        train_sampling_strategy="group_by_length",
+        save_steps=1000,
+        save_total_limit=2,
+        report_to="none",
+    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=data, data_collator=DataCollatorWithPadding(tokenizer))
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(run) if run.is_dir() else None)
+    shutil.rmtree(run)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

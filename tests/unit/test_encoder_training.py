@@ -457,14 +457,16 @@ def test_both_stages_round_as_the_export_will(
 def test_the_mean_of_several_runs(
     authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another seed each, and what is finished is not done again."""
+    """Another seed each, from the same beginning; and what is finished is not done again."""
     recipe = encoder_recipe(fit={"runs": 3, "epochs": 1.0}, export={**FP32, "keep_weights": True})
     recipe = replace(recipe, seed=2**32 - 2)
     seeds: list[int] = []
     states: list[dict[str, torch.Tensor]] = []
+    starts: list[dict[str, torch.Tensor]] = []
 
-    def spy(stage: running.Stage, *rest: Any) -> NutgrafModel:
-        model = running.run_stage(stage, *rest)
+    def spy(stage: running.Stage, start: Callable[[], NutgrafModel], *rest: Any) -> NutgrafModel:
+        starts.append(start().state_dict())
+        model = running.run_stage(stage, start, *rest)
         seeds.append(stage.seed)
         states.append({name: value.clone() for name, value in model.state_dict().items()})
         return model
@@ -481,6 +483,8 @@ def test_the_mean_of_several_runs(
     first, second, third = states[2:]
     weight = "classifier.weight"
     assert not torch.equal(first[weight], second[weight])
+    for each in starts[1:]:
+        torch.testing.assert_close(each, starts[0], rtol=0, atol=0)
     for name, value in found.items():
         torch.testing.assert_close(value, (first[name] + second[name] + third[name]) / 3)
 
@@ -575,6 +579,31 @@ def test_what_chose_the_state_and_was_known_before_is_said(
     recipe = encoder_recipe(fit={"epochs": 0.2}, export=FP32)
     found = train(authored[:25], tmp_path / "m", recipe=recipe, encoder=path, held_out=0).folder
     assert "in the training data of the model that it began with" in found.manifest["metrics"]["chosen_on"]["of"]
+
+
+def test_what_chose_the_state_and_a_teacher_answered_is_said(
+    tiny_tagger: LinearTagger, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = encoder_recipe(fit={"epochs": 0.2}, export=FP32)
+    found = train(
+        authored[20:26],
+        tmp_path / "m",
+        recipe=recipe,
+        teachers=[tiny_tagger],
+        unlabelled=bare(authored[20:26]),
+        held_out=0,
+    )
+    assert "among those that a teacher answered, so these are too kind" in found.inner["of"]
+    with pytest.raises(DataError, match="in the training data and in the validation data"):
+        train(
+            authored[20:26],
+            tmp_path / "n",
+            recipe=recipe,
+            teachers=[tiny_tagger],
+            unlabelled=bare(authored[28:32]),
+            validation=authored[30:34],
+            held_out=0,
+        )
 
 
 def test_training_goes_on_with_other_labels(result: TrainResult, encoder_recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -905,6 +934,33 @@ def test_the_memory_that_training_needs(pretrained: Pretrained, encoder_recipe: 
     assert needed["bert", 64, 512] > needed["bert", 8, 512] > 2**29
 
 
+def test_what_is_frozen_needs_less_memory(pretrained: Pretrained, encoder_recipe: MakeRecipe) -> None:
+    """A trained weight has a gradient and two moments beside it; a frozen layer keeps nothing for the way back."""
+    model = NutgrafModel.from_encoder(pretrained("bert"), NEWS_ROLES.labels)
+    config, layers = model.config.encoder, model.config.encoder.num_hidden_layers
+    found = []
+    for frozen in (0, layers):
+        settings = encoder_recipe(fit={"frozen_layers": frozen}).fit
+        model.freeze(frozen)
+        found.append(device.memory_needed(model, 100, settings))
+    still = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    kept = settings.batch_windows * 100 * layers * config.hidden_size * 24 * 4
+    assert still > 0.9 * sum(p.numel() for p in model.parameters())
+    assert found[0] - found[1] == 12 * still + kept
+
+
+def test_processes_share_the_memory(
+    pretrained: Pretrained, encoder_recipe: MakeRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, settings = NutgrafModel.from_encoder(pretrained("bert"), NEWS_ROLES.labels), encoder_recipe().fit
+    free = int(1.5 * device.memory_needed(model, 100, settings))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    device.check_memory(model, 100, settings)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(DataError, match=r"set fit.batch_windows .* or fit.frozen_layers higher"):
+        device.check_memory(model, 100, settings)
+
+
 def test_training_that_diverged(
     authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1127,6 +1183,33 @@ def test_another_run_is_not_gone_on_with(
             train(others, tmp_path / "m", recipe=recipe, held_out=0)
 
 
+def test_a_run_in_other_circumstances_is_not_gone_on_with(
+    authored: list[Article],
+    encoder_recipe: MakeRecipe,
+    interrupted: Path,
+    pretrained: Pretrained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step of two processes takes twice as many windows; and a path may lead to another encoder than before."""
+    shutil.copytree(interrupted, tmp_path / "m.run")
+    recipe = encoder_recipe(fit={"epochs": 4.0, "hide_tokens": 0.0}, export=FP32)
+    with monkeypatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(DataError, match=r"another run \(other number of processes\)"):
+            train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
+    folder = pretrained("bert")
+    other = AutoModel.from_pretrained(folder)
+    torch.nn.init.ones_(next(other.parameters()))
+    read = AutoModel.from_pretrained
+    monkeypatch.setattr(AutoModel, "from_pretrained", lambda *_, **__: copy.deepcopy(other))
+    with pytest.raises(DataError, match=r"another run \(other weights to begin with\)"):
+        train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
+    monkeypatch.setattr(AutoModel, "from_pretrained", read)
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0, say=Interrupt("training: going on from"))
+
+
 @pytest.mark.parametrize(
     "file", ["trainer_state.json", "optimizer.pt", "scheduler.pt", "model.safetensors", "rng_state.pth"]
 )
@@ -1142,7 +1225,8 @@ def test_a_half_written_checkpoint_is_passed_over(
         damaged.unlink()
     else:
         damaged.write_bytes(damaged.read_bytes()[: int(kept * damaged.stat().st_size)])
-    if file == "rng_state.pth" and kept is None:  # a run with another number of processes has others
+    if file == "rng_state.pth" and kept is None:  # of several processes each has its own
+        assert last_checkpoint(tmp_path / "m.run" / "final", remove=True) == newer
         return
     assert last_checkpoint(tmp_path / "m.run" / "final", remove=True) == older
     assert not newer.exists()

@@ -173,12 +173,6 @@ def test_resolved_recipes_come_back(tmp_path: Path) -> None:
     assert record["chain"]["max_iterations"] == ChainSettings().max_iterations  # a default, written out
 
 
-def test_a_seed_overrides(tmp_path: Path) -> None:
-    assert load_recipe("linear", seed=7).seed == 7
-    with pytest.raises(DataError, match="its seed is -1"):
-        load_recipe("linear", seed=-1)
-
-
 def test_a_name_that_ships_wins_over_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "linear").write_text(LINEAR + "seed = 99\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -205,6 +205,38 @@ def test_labels_that_the_set_does_not_have(tiny_corpus: list[Article], tiny_reci
         train(tiny_corpus, tmp_path / "m", recipe=tiny_recipe, label_set=two)
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("hearsay", "the label 'hearsay' is not one of the model's"),
+        (None, "none of the held-out paragraphs has a label"),
+    ],
+)
+def test_held_out_articles_that_cannot_be_scored(
+    tiny_corpus: list[Article],
+    tiny_recipe: Recipe,
+    unseen: list[Article],
+    tmp_path: Path,
+    label: str | None,
+    message: str,
+) -> None:
+    """They are refused before anything is fitted, not hours later."""
+    said: list[str] = []
+    dev = [
+        replace(a, paragraphs=tuple(replace(p, label=label, alt=None) for p in a.paragraphs), origin=None)
+        for a in unseen
+    ]
+    with pytest.raises(DataError, match=message):
+        train(tiny_corpus, tmp_path / "m", recipe=tiny_recipe, dev=dev, say=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, True])
+def test_a_seed_that_is_none(tiny_corpus: list[Article], tiny_recipe: Recipe, tmp_path: Path, seed: int) -> None:
+    with pytest.raises(DataError, match=f"the recipe 'tiny' cannot be trained so: its seed is {seed}"):
+        train(tiny_corpus, tmp_path / "m", recipe=tiny_recipe, seed=seed)
+
+
 def test_no_article(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the corpus has no article"):
         train([], tmp_path / "m")

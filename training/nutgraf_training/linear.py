@@ -20,6 +20,7 @@ from nutgraf_data.errors import DataError
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.splits import folds as make_folds
 from nutgraf_training.chain import calibrate
+from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import FitSettings, LinearRecipe
 
 __all__ = ["LinearFit", "extract", "fit_linear", "fit_margins"]
@@ -61,7 +62,7 @@ def fit_linear(
         DataError: there are too few articles, or fewer than two labels occur.
     """
     number = {label: index for index, label in enumerate(label_set.labels)}
-    given = np.array([number.get(p.label or "", -1) for a in articles for p in a.paragraphs], dtype=np.int64)
+    given = np.concatenate(gold_numbers(articles, label_set))
     alternative = np.array([number.get(p.alt or "", -1) for a in articles for p in a.paragraphs], dtype=np.int64)
     if len(np.unique(given[given >= 0])) < 2:
         raise DataError("fewer than two labels occur in the training articles", hint="train on more of the corpus")

@@ -175,6 +175,10 @@ class Recipe(ABC):
     seed: int
     chain: ChainSettings
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not 0 <= self.seed < 2**32:
+            raise ValueError(f"its seed is {self.seed!r}, expected a whole number from 0 to 2^32 - 1")
+
     @classmethod
     def from_dict(cls, name: str, record: Mapping[str, Any]) -> Self:
         """From parsed TOML; what is not given keeps its default.
@@ -190,11 +194,8 @@ class Recipe(ABC):
         known = {"kind", "name", *(field.name for field in dataclasses.fields(recipe))}
         if unknown := set(record) - known:
             raise ValueError(f"it has unknown keys {sorted(unknown)}, expected some of {sorted(known)}")
-        seed = record.get("seed", 0)
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-            raise ValueError(f"its seed is {seed!r}, expected a whole number from 0 to 2^32 - 1")
         chain = _table(recipe.chain_settings, "chain", record.get("chain", {}))
-        found = recipe(name=name, seed=seed, chain=chain, **recipe._tables(record))
+        found = recipe(name=name, seed=record.get("seed", 0), chain=chain, **recipe._tables(record))
         assert isinstance(found, cls)
         return found
 
@@ -293,22 +294,18 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
-def load_recipe(recipe: str | Path, *, seed: int | None = None) -> Recipe:
+def load_recipe(recipe: str | Path) -> Recipe:
     """Reads a recipe.
 
     Args:
         recipe: the name of one that ships with nutgraf, or the path of a TOML file.
-        seed: overrides the file's.
 
     Raises:
         DataError: there is no such recipe, or it is malformed.
     """
     path = _FOLDER / f"{recipe}.toml" if str(recipe) in recipe_names() else Path(recipe)
     try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-        if seed is not None:
-            record["seed"] = seed
-        return Recipe.from_dict(path.stem, record)
+        return Recipe.from_dict(path.stem, tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DataError(
             f"the recipe cannot be read: {error.strerror}",

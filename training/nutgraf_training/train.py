@@ -41,8 +41,9 @@ class TrainResult:
     Attributes:
         folder: the model folder that was written.
         evaluation: how the model did on the articles held out of training, or None where there were none.
-        inner: metrics as JSON on training articles, each scored by a model and a chain that were fitted without it: all
-            of them by cross-fitting, or those that chose the best state of an encoder.
+        inner: metrics as JSON on articles that were not fitted: all training articles by cross-fitting, each scored by
+            a model and a chain that were fitted without it; or those that chose the best state of an encoder. ``of``
+            says which.
     """
 
     folder: ModelFolder
@@ -138,8 +139,9 @@ def train(
         parts = split.apply(articles)
         articles, dev = parts[TRAIN], parts[HELD_OUT]
         _refuse_shared([*chosen_on, *unlabelled], dev)
-    _refuse_shared(articles, chosen_on, "validation")
+    _refuse_shared([*articles, *unlabelled], chosen_on, "validation")
     _refuse_learned(earlier, dev or ())
+    _check_labels(dev or (), label_set)
 
     settings = _portable(recipe).to_toml()
     run, kept = Path(f"{os.fspath(out).rstrip(os.sep)}.run"), None if answers is None else Path(answers)
@@ -158,7 +160,7 @@ def train(
         **({} if began is None else {"began_with": _ancestor(began)}),
         **fit.record,
     }
-    part, of = _scored(fit.scored, articles, began, validation=bool(chosen_on))
+    part, of = _scored(fit.scored, articles, unlabelled, began, validation=bool(chosen_on))
     metrics: dict[str, Any] = {part: {"of": of, **_metrics(fit.scored, label_set, fit.scores)}}
     evaluation = None
     if dev:
@@ -190,7 +192,10 @@ def _resolve(recipe: str | Path | Recipe, seed: int | None, encoder: str | None,
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe)
     if seed is not None:
-        recipe = replace(recipe, seed=seed)
+        try:
+            recipe = replace(recipe, seed=seed)
+        except ValueError as error:
+            raise DataError(f"the recipe {recipe.name!r} cannot be trained so: {error}") from None
     extra, modules = "train", ["sklearn", "threadpoolctl", "tomli_w"]
     if isinstance(recipe, EncoderRecipe):
         extra, modules = "encoder", [*modules, "torch", "transformers", "datasets", "onnx", "onnxscript"]
@@ -233,7 +238,12 @@ def _began(recipe: Recipe) -> ModelFolder | None:
 
 
 def _scored(
-    scored: Sequence[Article], articles: Sequence[Article], began: ModelFolder | None, *, validation: bool
+    scored: Sequence[Article],
+    articles: Sequence[Article],
+    unlabelled: Sequence[Article],
+    began: ModelFolder | None,
+    *,
+    validation: bool,
 ) -> tuple[str, str]:
     """What the scores that fitting gives are of: the manifest's key, and in words."""
     part, of = (
@@ -241,10 +251,21 @@ def _scored(
         f"{'validation' if validation else 'training'} articles that chose the best state and calibrated it",
     )
     if len(scored) == len(articles) and not validation:
-        part, of = "cross_fitted", "the training articles"
+        part, of = "cross_fitted", "the training articles, each scored by a model that was fitted without it"
     if began is not None and (known := seen_articles(scored, trained_on(began))):
         of += f" ({len(known)} of them in the training data of the model that it began with, so these are too kind)"
+    if known := seen_articles(scored, {digest for article in unlabelled for digest in paragraph_digests(article)}):
+        of += f" ({len(known)} of them among those that a teacher answered, so these are too kind)"
     return part, of
+
+
+def _check_labels(dev: Sequence[Article], label_set: LabelSet) -> None:
+    """Refuses held-out articles that cannot be scored, before hours of work."""
+    if dev and all((numbers < 0).all() for numbers in gold_numbers(dev, label_set)):
+        raise DataError(
+            "none of the held-out paragraphs has a label",
+            hint="hold out other articles (--dev, --split), or none (--held-out 0)",
+        )
 
 
 def _refuse_learned(earlier: Sequence[ModelFolder], dev: Sequence[Article]) -> None:

@@ -44,7 +44,7 @@ def train(
         list[str] | None, typer.Option(help="Evaluate on these articles instead of splitting some off; repeatable.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="A label set with descriptions (TOML or JSON).")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Overrides the recipe's seed.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Overrides the recipe's seed.")] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -140,5 +140,5 @@ def train(
             )
         print_scores(result.evaluation.scores, "On the articles held out of training")
     else:
-        print_scores(result.inner, "Articles of the training data, each scored by a model that was fitted without it")
+        print_scores(result.inner, f"On {result.inner['of']}")
     say(f"wrote {out} (model {result.folder.fingerprint})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 
 import psutil
 import torch
@@ -38,24 +39,29 @@ def check_memory(model: NutgrafModel, tokens: int, settings: EncoderFitSettings)
     if torch.cuda.is_available():
         gc.collect()
         torch.cuda.empty_cache()  # what the stage before has held counts as free
-        free, of = torch.cuda.mem_get_info()[0], "GPU memory"
+        free, of = torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", "0")))[0], "GPU memory"
     else:
         free, of = psutil.virtual_memory().available, "memory"
+        needed *= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # the processes that torchrun starts share it
     if needed > free:
         raise DataError(
             f"training needs about {needed / 2**30:.1f} GB of {of}, and {free / 2**30:.1f} GB are free",
             hint=f"set fit.batch_windows (now {settings.batch_windows}) lower in a copy of the recipe, "
-            "and fit.accumulate higher by the same factor",
+            "and fit.accumulate higher by the same factor; or fit.frozen_layers higher",
         )
 
 
 def memory_needed(model: NutgrafModel, tokens: int, settings: EncoderFitSettings) -> int:
-    """Bytes that training takes, roughly: weights, gradients and both moments of Adam, and activations of a batch."""
+    """Bytes that training takes, roughly: weights, gradients and both moments of Adam, and activations of a batch.
+
+    Of frozen layers, which a model has that ``NutgrafModel.freeze`` was called on, only the weights.
+    """
     config = model.config.encoder
-    weights = 16 * sum(parameter.numel() for parameter in model.parameters())
+    weights = sum(parameter.numel() * (16 if parameter.requires_grad else 4) for parameter in model.parameters())
     width = 2 if uses_bf16(settings) else 4
     # Kept for the way back, per token and layer: about 24 vectors of the hidden width, the wide inner layer among them.
-    activations = settings.batch_windows * tokens * config.num_hidden_layers * config.hidden_size * 24 * width
+    layers = config.num_hidden_layers - settings.frozen_layers
+    activations = settings.batch_windows * tokens * layers * config.hidden_size * 24 * width
     # A bias for every pair of tokens, where there is one (MPNet).
     pairs = settings.batch_windows * config.num_attention_heads * tokens**2 * 8 if config.model_type == "mpnet" else 0
     return int(weights + activations + pairs + 2**29)

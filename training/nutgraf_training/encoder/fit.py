@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save
 from transformers import AutoTokenizer
 from transformers import logging as transformers_logging
+from transformers.trainer_utils import set_seed
 
 from nutgraf.artefact import ModelFolder
 from nutgraf.encoder import CHAIN, GRAPH, OUTPUT, TOKENIZER, graph_inputs
@@ -117,13 +119,13 @@ def fit_encoder(
     quiet_datasets()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    if is_main():
-        name = None if began is None else began.fingerprint
-        claim(run, articles, label_set, recipe, teachers, unlabelled, validation, name)
     given = np.arange(len(articles), len(articles) + len(validation))
-    articles = [*articles, *validation]
-
-    work = _Work(articles, label_set, recipe, run, say)
+    everything = [*articles, *validation]
+    work = _Work(everything, label_set, recipe, run, say)
+    if is_main():
+        weights = _digest(work.fresh()) if began is None else began.fingerprint
+        claim(run, articles, label_set, recipe, teachers, unlabelled, validation, weights)
+    articles = everything
     start = work.fresh
     held = given if validation else _validation(articles, recipe)
     if teachers:
@@ -190,6 +192,8 @@ class _Work:
         self.targets = hard_targets(
             articles, label_set, alt_weight=recipe.fit.alt_weight, smoothing=recipe.fit.smoothing
         )
+        special = self.tokenizer.encode("").ids
+        self.first, self.last = special[0], special[-1]
         self._check(self.fresh())  # before hours of work, not after
 
     def _check(self, model: NutgrafModel) -> None:
@@ -211,8 +215,12 @@ class _Work:
             )
 
     def fresh(self) -> NutgrafModel:
-        """The pretrained encoder with a classifier that knows nothing, or the trained model that the recipe names."""
+        """The pretrained encoder with a classifier that knows nothing, or the trained model that the recipe names.
+
+        The same every time, whatever the seed of a stage: means are taken of models that began alike.
+        """
         encoder, fit = self.recipe.encoder, self.recipe.fit
+        set_seed(self.recipe.seed)
         try:
             return NutgrafModel.from_encoder(encoder.place, self.labels, dropout=fit.dropout, revision=encoder.revision)
         except _DAMAGED as error:
@@ -220,16 +228,14 @@ class _Work:
 
     def windows(self, members: Sequence[int] | Ints) -> list[Window]:
         """Windows of some of the articles, as prediction cuts them."""
-        special = self.tokenizer.encode("").ids
         return [
             window
             for member in members
-            for window in windows(self.encoded[member], self.recipe.window, special[0], special[-1])
+            for window in windows(self.encoded[member], self.recipe.window, self.first, self.last)
         ]
 
     def cut(self, encoded: Sequence[Encoded], targets: Sequence[NDArray[np.float32]]) -> Dataset:
-        special = self.tokenizer.encode("").ids
-        return make_dataset(encoded, targets, self.recipe.window, special[0], special[-1])
+        return make_dataset(encoded, targets, self.recipe.window, self.first, self.last)
 
     def rows(self, members: Sequence[int] | Ints) -> Dataset:
         """Windows of some of the articles."""
@@ -298,6 +304,14 @@ class _Work:
             )
         found = read_back(rows, logits, [len(self.encoded[i].paragraphs) for i in members])
         return {int(member): own for member, own in zip(members, found, strict=True)}
+
+
+def _digest(model: NutgrafModel) -> str:
+    """Of the encoder's weights: a name on the hub, and a path, may mean others tomorrow."""
+    whole = hashlib.sha256()
+    for name, weight in model.encoder.state_dict().items():
+        whole.update(name.encode() + weight.contiguous().numpy().tobytes())
+    return whole.hexdigest()
 
 
 def _validation(articles: Sequence[Article], recipe: EncoderRecipe) -> Ints:

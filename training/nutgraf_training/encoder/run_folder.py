@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -30,10 +31,10 @@ def claim(
     recipe: EncoderRecipe,
     teachers: Sequence[Tagger],
     unlabelled: Sequence[Article],
-    validation: Sequence[Article] = (),
-    began: str | None = None,
+    validation: Sequence[Article],
+    weights: str,
 ) -> None:
-    """Makes the folder of a run, or finds that it is the same run's; ``began`` names the model that it goes on from.
+    """Makes the folder of a run, or finds that it is the same run's; ``weights`` is a digest of those it begins with.
 
     Raises:
         DataError: it is another run's, or no run's.
@@ -45,7 +46,8 @@ def claim(
         "teachers": [teacher.fingerprint for teacher in teachers],
         "unlabelled": _digest(unlabelled),
         "validation": _digest(validation),
-        "model to go on from": began,
+        "weights to begin with": weights,
+        "number of processes": int(os.environ.get("WORLD_SIZE", "1")),  # a step takes as many batches
     }
     file = run / _RUN
     hint = "remove it, or name another --out"

@@ -20,7 +20,6 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_pt_utils import get_length_grouped_indices
-from transformers.trainer_utils import set_seed
 
 from nutgraf_training.encoder.dataset import Collator
 from nutgraf_training.encoder.device import check_memory, uses_bf16
@@ -112,7 +111,6 @@ def run_stage(
     if (stage.folder / DONE).is_file():
         say(f"{stage.name}: finished before, reading it")
         return read_result(stage.folder)
-    set_seed(stage.seed)
     model = start()
     check_memory(model, max(rows["length"]), settings)
     checkpoint = last_checkpoint(stage.folder, remove=is_main())
@@ -123,6 +121,9 @@ def run_stage(
     trainer.accelerator.wait_for_everyone()  # another process may still be reading the best checkpoint
     if is_main():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(stage.folder / "model")
+        for path in (stage.folder / "model").iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())  # it is on the disk before its checkpoints are gone
         (stage.folder / DONE).touch()
         for old in stage.folder.glob("checkpoint-*"):
             shutil.rmtree(old, ignore_errors=True)
