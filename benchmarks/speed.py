@@ -62,8 +62,8 @@ def main() -> None:
         lines.append(
             f"| {title} | {each['paragraphs_per_second']:,.0f} | "
             f"{ours['paragraphs_per_second'] / each['paragraphs_per_second']:.2f} × | {1000 * each['p50']:.1f} ms | "
-            f"{1000 * each['p99']:.1f} ms | {each['cold']:.2f} s | {each['peak_memory'] / 2**20:,.0f} MB | "
-            f"{size / 2**20:,.1f} MB |"
+            f"{1000 * each['p99']:.1f} ms | {each['cold']:.2f} s | {each['peak_memory'] / 1e6:,.0f} MB | "
+            f"{size / 1e6:,.1f} MB |"
         )
     lines += [
         "",
