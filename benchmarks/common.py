@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.environments import PEERS
 from nutgraf_data import corpora
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
@@ -53,7 +54,7 @@ def arguments(about: str, *, bench: bool = False, models: bool = False) -> argpa
             default=Path(".encoders/all-MiniLM-L6-v2"),
             help="folder of the pretrained encoder all-MiniLM-L6-v2",
         )
-        parser.add_argument("--peers", nargs="+", default=None, metavar="NAME", help="only these")
+        parser.add_argument("--peers", nargs="+", default=None, choices=PEERS, metavar="NAME", help="only these")
     if models:
         parser.add_argument(
             "--model",
