@@ -14,7 +14,7 @@ from typing import Any
 
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
-from nutgraf_training.recipe import Recipe, load_recipe
+from nutgraf_training.recipe import EncoderRecipe, Recipe
 from nutgraf_training.train import train
 
 #: Texts that peers take at a time where they have the choice.
@@ -109,19 +109,18 @@ class Bench:
             timed.write_text(json.dumps(found), encoding="utf-8")
         return model
 
-    def ours(self, name: str, articles: Sequence[Article], recipe: str | Recipe, label_set: LabelSet) -> Path:
-        """A tagger trained on all of some articles; ``name`` stands for the recipe."""
-        model = self.place(name, articles)
+    def ours(self, articles: Sequence[Article], recipe: Recipe, label_set: LabelSet) -> Path:
+        """A tagger of ours trained on all of some articles."""
+        model = self.place(recipe.name, articles, recipe.to_toml().decode())
         if not (model / "manifest.json").is_file():
-            kind = (load_recipe(recipe) if isinstance(recipe, str) else recipe).kind
-            encoder = str(self.encoder) if kind == "encoder" else None
+            encoder = str(self.encoder) if isinstance(recipe, EncoderRecipe) else None
             train(articles, model, recipe=recipe, label_set=label_set, held_out=0.0, encoder=encoder, say=print)
         return model
 
-    def place(self, name: str, articles: Sequence[Article]) -> Path:
-        """Where a model that learned articles lies: another folder for other articles, labels or encoders."""
+    def place(self, name: str, articles: Sequence[Article], settings: str = "") -> Path:
+        """Where a model that learned articles lies: elsewhere for other articles, labels, encoders or settings."""
         rows = [[[p.text, p.label, p.alt] for p in article.paragraphs] for article in articles]
-        digest = hashlib.sha256(json.dumps([self.encoder.name, rows]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([self.encoder.name, settings, rows]).encode()).hexdigest()
         return self.folder / "models" / f"{name}-{digest[:12]}"
 
     def write(self, name: str, articles: Sequence[Article]) -> Path:

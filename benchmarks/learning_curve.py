@@ -12,6 +12,7 @@ from benchmarks.environments import PEERS, Bench
 from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
 from nutgraf_training.evaluation.predictions import gold_numbers
+from nutgraf_training.recipe import load_recipe
 
 SIZES = (50, 100, 200, 400, 800)
 
@@ -37,7 +38,7 @@ def main() -> None:
         found = bench.run("baseline", "predict", model, bench.write("held", held))["labels"]
         labels[PEERS["baseline"].title] = [np.array([NEWS_ROLES.labels.index(each) for each in row]) for row in found]
         for recipe in ("linear", "encoder-small"):
-            labels[f"`--recipe {recipe}`"] = predicted(bench.ours(recipe, part, recipe, NEWS_ROLES), held)
+            labels[f"`--recipe {recipe}`"] = predicted(bench.ours(part, load_recipe(recipe), NEWS_ROLES), held)
         for title, each in labels.items():
             scores = score_tables(confusion_tables(gold, each, len(NEWS_ROLES)), NEWS_ROLES.labels)
             lines.append(f"| {size:,} | {title} | {span(scores.macro_f1)} | {span(scores.accuracy)} |")

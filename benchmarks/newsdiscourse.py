@@ -58,7 +58,7 @@ def main() -> None:
     bench = Bench(options.bench, options.encoder)
     for recipe in options.recipe:
         title = recipe if recipe == "linear" else f"{recipe} over `{options.encoder.name}`"
-        model = bench.ours(f"newsdiscourse-{recipe}", read(options.zips / "train.zip"), balanced(recipe), LABELS)
+        model = bench.ours(read(options.zips / "train.zip"), balanced(recipe), LABELS)
         tagger = load_model(model)
         for split, file in splits.items():
             articles = read(file)

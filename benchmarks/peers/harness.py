@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-THREADS = os.environ.get("NUTGRAF_BENCH_THREADS", "2")
+THREADS = "2"
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ[_name] = THREADS
 if hasattr(os, "sched_setaffinity"):  # for those that count the cores that they may use

@@ -1198,14 +1198,12 @@ def test_a_run_in_other_circumstances_is_not_gone_on_with(
         patch.setenv("WORLD_SIZE", "2")
         with pytest.raises(DataError, match=r"another run \(other number of processes\)"):
             train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
-    folder = pretrained("bert")
-    other = AutoModel.from_pretrained(folder)
+    other = AutoModel.from_pretrained(pretrained("bert"))
     torch.nn.init.ones_(next(other.parameters()))
-    read = AutoModel.from_pretrained
-    monkeypatch.setattr(AutoModel, "from_pretrained", lambda *_, **__: copy.deepcopy(other))
-    with pytest.raises(DataError, match=r"another run \(other weights to begin with\)"):
-        train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
-    monkeypatch.setattr(AutoModel, "from_pretrained", read)
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoModel, "from_pretrained", lambda *_, **__: copy.deepcopy(other))
+        with pytest.raises(DataError, match=r"another run \(other weights to begin with\)"):
+            train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0)
     with pytest.raises(KeyboardInterrupt):
         train(authored[:12], tmp_path / "m", recipe=recipe, held_out=0, say=Interrupt("training: going on from"))
 

@@ -120,12 +120,11 @@ def fit_encoder(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     given = np.arange(len(articles), len(articles) + len(validation))
-    everything = [*articles, *validation]
-    work = _Work(everything, label_set, recipe, run, say)
+    work = _Work([*articles, *validation], label_set, recipe, run, say)
     if is_main():
         weights = _digest(work.fresh()) if began is None else began.fingerprint
         claim(run, articles, label_set, recipe, teachers, unlabelled, validation, weights)
-    articles = everything
+    articles = [*articles, *validation]
     start = work.fresh
     held = given if validation else _validation(articles, recipe)
     if teachers:
