@@ -5,12 +5,11 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from nutgraf_data.errors import DataError
 from nutgraf_data.readers.source import Source
 
-__all__ = ["LINE_END", "Line", "check_encoding", "read_decoded", "read_lines"]
+__all__ = ["LINE_END", "check_encoding", "read_decoded", "read_lines"]
 
 #: What ends a line of text; ``str.splitlines`` knows eight more that occur inside of paragraphs.
 LINE_END = re.compile(r"\r\n|\r|\n")
@@ -23,20 +22,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-
-
-class Line(NamedTuple):
-    r"""A line of a file, its ``\n`` included.
-
-    Attributes:
-        number: counted from 1.
-        text: the decoded line; undecodable bytes are U+FFFD, and then ``error`` is set.
-        error: what could not be decoded.
-    """
-
-    number: int
-    text: str
-    error: DataError | None = None
 
 
 def check_encoding(encoding: str | None) -> None:
@@ -75,9 +60,10 @@ def read_decoded(source: Source, encoding: str | None = None) -> str:
         raise _undecodable(source, codec, error, mark, line) from None
 
 
-def read_lines(source: Source, encoding: str | None = None) -> Iterator[Line]:
-    r"""The lines of a source, split after ``\n`` only and decoded one by one.
+def read_lines(source: Source, encoding: str | None = None) -> Iterator[tuple[str, DataError | None]]:
+    r"""Each line of a source with its ``\n``, and what could not be decoded in it, bytes that then are U+FFFD; or None.
 
+    Lines are split after ``\n`` only and decoded one by one; plain tuples, since a table may have millions of lines.
     Encodings whose line feed is not the byte 0x0A (UTF-16, UTF-32, EBCDIC) are decoded as a whole.
 
     Raises:
@@ -91,17 +77,17 @@ def read_lines(source: Source, encoding: str | None = None) -> Iterator[Line]:
             if not _keeps_line_feeds(codec):
                 break
         try:
-            yield Line(number, data[start:].decode(codec))
+            yield data[start:].decode(codec), None
         except UnicodeError as error:
             # ASCII rather than the codec: a stand-in that cannot fail and keeps quotes and commas.
             text = data[start:].decode("ascii", errors="replace")
-            yield Line(number, text, _undecodable(source, codec, error, offset + start, number))
+            yield text, _undecodable(source, codec, error, offset + start, number)
         offset += len(data)
     else:
         return
     # Nothing is lost by starting again: of standard input only ``source.head`` was taken.
-    for number, line in enumerate(re.finditer(r"[^\n]*\n|[^\n]+", read_decoded(source, encoding)), start=1):
-        yield Line(number, line.group())
+    for line in re.finditer(r"[^\n]*\n|[^\n]+", read_decoded(source, encoding)):
+        yield line.group(), None
 
 
 def _codec(data: bytes, encoding: str | None) -> tuple[str, int]:

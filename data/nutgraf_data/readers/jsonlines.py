@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
@@ -23,7 +23,7 @@ def read_json_lines(
     source: Source, *, columns: Columns, encoding: str | None = None, report: Callable[[DataError], None]
 ) -> Iterator[Article]:
     """Yields the articles of JSON lines, with one line in memory at a time; ``report`` gets each error."""
-    lines = ((line.number, line.error or line.text) for line in read_lines(source, encoding))
+    lines = (error or line for line, error in read_lines(source, encoding))
     yield from read_records(_records(lines, source), source, columns, report)
 
 
@@ -43,8 +43,7 @@ def read_json(
     if text.startswith("[", start):
         records = _elements(text, start, source)
     elif _is_lines(text, start):
-        lines = ((number, line) for number, line in enumerate(text.split("\n"), start=1))
-        records = _records(lines, source)
+        records = _records(text.split("\n"), source)
     elif start == len(text):
         records = iter(())
     else:
@@ -52,8 +51,8 @@ def read_json(
     yield from read_records(records, source, columns, report)
 
 
-def _records(lines: Iterator[tuple[int, str | DataError]], source: Source) -> Iterator[tuple[int, object]]:
-    for number, line in lines:
+def _records(lines: Iterable[str | DataError], source: Source) -> Iterator[tuple[int, object]]:
+    for number, line in enumerate(lines, start=1):
         if isinstance(line, DataError):
             yield number, line
         elif line.strip(" \t\r\n"):

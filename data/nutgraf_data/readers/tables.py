@@ -114,15 +114,15 @@ class _Table:
 
     def _lines(self) -> Iterator[str]:
         """Lines with their ends, split at ``\\r`` too, as the csv module wants them."""
-        for line in read_lines(self.source, self.encoding):
-            if line.error is not None:
-                self._undecodable.append(line.error)
-            if "\r" not in line.text:
-                yield line.text
+        for line, error in read_lines(self.source, self.encoding):
+            if error is not None:
+                self._undecodable.append(error)
+            if "\r" not in line:
+                yield line
                 continue
             start = 0
-            for end in LINE_END.finditer(line.text):
-                yield line.text[start : end.end()]
+            for end in LINE_END.finditer(line):
+                yield line[start : end.end()]
                 start = end.end()
-            if start < len(line.text):
-                yield line.text[start:]
+            if start < len(line):
+                yield line[start:]
