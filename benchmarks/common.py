@@ -111,7 +111,7 @@ def report(name: str, command: str, lines: Sequence[str], *, write: bool) -> Non
         print(section)
         return
     text = RESULTS.read_text(encoding="utf-8")
-    pattern = re.compile(rf"<!-- {name} -->.*?<!-- end of {name} -->", re.DOTALL)
+    pattern = re.compile(rf"^<!-- {name} -->$.*?^<!-- end of {name} -->$", re.DOTALL | re.MULTILINE)
     if not pattern.search(text):
         raise SystemExit(f"{RESULTS.name} has no place for {name}")
     RESULTS.write_text(pattern.sub(lambda _: section, text), encoding="utf-8")
