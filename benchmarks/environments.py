@@ -102,7 +102,8 @@ class Bench:
 
     def model(self, name: str, articles: Sequence[Article]) -> Path:
         """A peer trained on articles."""
-        model = self.place(name, articles)
+        recipe = HARNESS.with_name(f"{PEERS[name].module}.py").read_text(encoding="utf-8")
+        model = self.place(name, articles, recipe)
         timed = model.with_name(f"{model.name}.json")
         if not timed.is_file():
             found = self.run(name, "fit", self.write("train", articles), model)

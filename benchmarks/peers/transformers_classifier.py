@@ -32,7 +32,7 @@ def fit(texts: Sequence[str], labels: Sequence[str], folder: str) -> None:
         num_labels=len(names),
         id2label=dict(enumerate(names)),
         label2id={n: i for i, n in enumerate(names)},
-        attn_implementation="eager",  # the same sums, a tenth faster to train on a processor
+        attn_implementation="eager",  # the same sums, faster to train on a processor
     )
     data = Dataset.from_dict({"text": list(texts), "label": [names.index(label) for label in labels]})
     data = data.map(lambda rows: tokenizer(rows["text"], truncation=True, max_length=256), batched=True)
