@@ -90,6 +90,36 @@ def test_frozen_layers_get_no_gradient_and_the_others_do(pretrained: Pretrained,
 
 
 @each_family
+def test_what_is_adapted_learns_beside_the_encoder_and_is_merged_into_it(
+    pretrained: Pretrained, family: str, tmp_path: Path
+) -> None:
+    model = make_model(pretrained, family)
+    inputs, names = make_batch(model).inputs(), set(model.state_dict())
+    depth = model.config.encoder.num_hidden_layers
+    before, encoder = model(**inputs).logits, copy.deepcopy(model.encoder)
+    model.adapt(0, 0)
+    assert set(model.state_dict()) == names
+    model.adapt(2, depth - 1)
+    assert torch.allclose(model(**inputs).logits, before, atol=1e-5)
+    learning = {n: p for n, p in model.named_parameters() if p.requires_grad and n.startswith("encoder.")}
+    assert {int(part) for name in learning for part in name.split(".") if part.isdigit()} == {depth - 1}
+    assert {min(parameter.shape) for parameter in learning.values()} == {2}
+    assert all(p.requires_grad for name, p in model.named_parameters() if not name.startswith("encoder."))
+    for parameter in learning.values():
+        torch.nn.init.normal_(parameter, std=0.2)
+    changed = model(**inputs).logits
+    assert not torch.allclose(changed, before, atol=1e-2)
+    model.merge()
+    assert set(model.state_dict()) == names
+    assert torch.allclose(model(**inputs).logits, changed, atol=1e-4)
+    for name, weight in encoder.named_parameters():
+        change = model.encoder.get_parameter(name) - weight
+        assert int(torch.linalg.matrix_rank(change, atol=1e-4)) <= 2 if weight.ndim == 2 else not change.any()
+    model.save_pretrained(tmp_path)
+    assert torch.allclose(NutgrafModel.from_pretrained(tmp_path)(**inputs).logits, changed, atol=1e-4)
+
+
+@each_family
 def test_the_encoder_is_the_pretrained_one(pretrained: Pretrained, family: str) -> None:
     model = make_model(pretrained, family)
     given = AutoModel.from_pretrained(pretrained(family)).state_dict()

@@ -762,6 +762,29 @@ def test_frozen_layers_stay_as_they_are(
         train(authored[25:35], tmp_path / "n", recipe=encoder_recipe(fit={"frozen_layers": 99}), held_out=0)
 
 
+def test_what_low_rank_adaptation_changes(
+    result: TrainResult, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    """The matrices of layers that are not frozen, by a product of narrow ones; interrupted and gone on with or not."""
+    fit = {"lora_rank": 2, "frozen_layers": 1, "hide_tokens": 0.0}
+    recipe = encoder_recipe(fit=fit, export={**FP32, "keep_weights": True})
+    options: dict[str, Any] = {"recipe": recipe, "encoder": str(result.folder.path), "held_out": 0}
+    found = train(authored[25:35], tmp_path / "m", **options).folder
+    with pytest.raises(KeyboardInterrupt):
+        train(authored[25:35], tmp_path / "n", say=Interrupt("macro-F1", 2), **options)
+    said = Interrupt()
+    assert train(authored[25:35], tmp_path / "n", say=said, **options).folder.files == found.files
+    assert said.lines[0].startswith("training: going on from checkpoint-")
+    before, after = (load(folder.files[KEPT[1]]) for folder in (result.folder, found))
+    assert set(before) == set(after)
+    changed = {name for name in before if name.startswith("encoder.") and not np.array_equal(before[name], after[name])}
+    assert changed == {
+        name for name in before if ".layer.1." in name and name.endswith(".weight") and "Norm" not in name
+    }
+    for name in changed:
+        assert np.linalg.svd(after[name] - before[name], compute_uv=False)[2:].max() < 1e-5
+
+
 def test_an_encoder_that_is_pickled_is_refused(
     pretrained: Pretrained, authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path
 ) -> None:

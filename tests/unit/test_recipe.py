@@ -93,6 +93,11 @@ ENCODER = 'kind = "encoder"\n'
         (ENCODER + "[fit]\nweight_decay = -0.1", r"fit.weight_decay is -0\.1, expected from 0 to below 1"),
         (ENCODER + "[fit]\nmin_steps = -1", "fit.min_steps is -1, expected 0 or more"),
         (ENCODER + "[fit]\nfrozen_layers = -1", "fit.frozen_layers is -1, expected 0 or more"),
+        (ENCODER + "[fit]\nlora_rank = -1", "fit.lora_rank is -1, expected 0 or more"),
+        (
+            ENCODER + "[fit]\nlora_rank = 8\nsimulate_int8 = true",
+            "fit.lora_rank and fit.simulate_int8 exclude each other",
+        ),
         (ENCODER + "[fit]\nwarmup = 1", "fit.warmup is 1, expected from 0 to below 1"),
         (ENCODER + "[fit]\ndropout = 1.0", r"fit.dropout is 1\.0, expected from 0 to below 1"),
         (ENCODER + "[fit]\nhide_tokens = true", "fit.hide_tokens is True, expected a number"),

@@ -104,6 +104,7 @@ class EncoderFitSettings:
     alt_weight: float = 0.2
     smoothing: float = 0.02
     frozen_layers: int = 0
+    lora_rank: int = 0
     validation: float = 0.1
     folds: int = 0
     runs: int = 1
@@ -119,13 +120,15 @@ class EncoderFitSettings:
         for name in ("weight_decay", "warmup", "dropout", "hide_tokens", "alt_weight", "smoothing", "validation"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected from 0 to below 1")
-        for name in ("min_steps", "frozen_layers"):
+        for name in ("min_steps", "frozen_layers", "lora_rank"):
             if getattr(self, name) < 0:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected 0 or more")
         if self.folds < 0 or self.folds == 1:
             raise ValueError(f"fit.folds is {self.folds}, expected 0 or at least 2")
         if not self.validation and not self.folds:
             raise ValueError("fit.validation and fit.folds are both 0: calibration needs articles that were not fitted")
+        if self.lora_rank and self.simulate_int8:
+            raise ValueError("fit.lora_rank and fit.simulate_int8 exclude each other: one of them has to be off")
         if self.precision not in {"auto", "bf16", "fp32"}:
             raise ValueError(f"fit.precision is {self.precision!r}, expected 'auto', 'bf16' or 'fp32'")
 

@@ -38,7 +38,7 @@ from nutgraf_training.encoder.trainer import Stage, is_main, mean_of, read_resul
 from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.recipe import EncoderRecipe
 
-__all__ = ["EncoderFit", "fit_encoder"]
+__all__ = ["EncoderFit", "fit_encoder", "weights_digest"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -122,7 +122,7 @@ def fit_encoder(
     given = np.arange(len(articles), len(articles) + len(validation))
     work = _Work([*articles, *validation], label_set, recipe, run, say)
     if is_main():
-        weights = _digest(work.fresh()) if began is None else began.fingerprint
+        weights = weights_digest(work.fresh()) if began is None else began.fingerprint
         claim(run, articles, label_set, recipe, teachers, unlabelled, validation, weights)
     articles = [*articles, *validation]
     start = work.fresh
@@ -285,8 +285,10 @@ class _Work:
 
         def begin() -> NutgrafModel:
             model = start()
-            model.freeze(self.recipe.fit.frozen_layers)
-            if self.recipe.fit.simulate_int8:
+            fit = self.recipe.fit
+            model.freeze(fit.frozen_layers)
+            model.adapt(fit.lora_rank, fit.frozen_layers)
+            if fit.simulate_int8:
                 simulate_int8(model.encoder)
             return model
 
@@ -305,8 +307,8 @@ class _Work:
         return {int(member): own for member, own in zip(members, found, strict=True)}
 
 
-def _digest(model: NutgrafModel) -> str:
-    """Of the encoder's weights: a name on the hub, and a path, may mean others tomorrow."""
+def weights_digest(model: NutgrafModel) -> str:
+    """SHA-256 of the encoder's weights: a name on the hub, and a path, may mean others tomorrow."""
     whole = hashlib.sha256()
     for name, weight in model.encoder.state_dict().items():
         whole.update(name.encode() + weight.contiguous().numpy().tobytes())

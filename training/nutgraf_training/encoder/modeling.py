@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
@@ -159,12 +161,38 @@ class NutgrafModel(PreTrainedModel):
         """
         if not layers:
             return
-        depth = self.config.encoder.num_hidden_layers
-        if layers > depth:
-            raise ValueError(f"fit.frozen_layers is {layers}, and the encoder has {depth} layers")
-        every = next(m for m in self.encoder.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+        every = self._layers()
+        if layers > len(every):
+            raise ValueError(f"fit.frozen_layers is {layers}, and the encoder has {len(every)} layers")
         for module in (self.encoder.embeddings, *every[:layers]):
             module.requires_grad_(False)
+
+    def _layers(self) -> nn.ModuleList:
+        depth = self.config.encoder.num_hidden_layers
+        return next(m for m in self.encoder.modules() if isinstance(m, nn.ModuleList) and len(m) == depth)
+
+    def adapt(self, rank: int, frozen: int) -> None:
+        """Keeps the encoder as it is, and lets narrow matrices beside its own learn (LoRA).
+
+        Hu et al., 2021, arXiv:2106.09685. So few weights have a gradient and moments that training takes less memory.
+
+        Args:
+            rank: of those matrices; 0 adapts nothing.
+            frozen: how many of the lowest layers have none.
+        """
+        if not rank:
+            return
+        inside = {id(part) for layer in self._layers()[frozen:] for part in layer.modules()}
+        names = [n for n, m in self.encoder.named_modules() if isinstance(m, nn.Linear) and id(m) in inside]
+        self.encoder.requires_grad_(False)
+        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), self.encoder)
+
+    def merge(self) -> None:
+        """Puts what ``adapt`` added into the encoder's own weights; leaves others alone."""
+        for name, module in list(self.encoder.named_modules()):
+            if isinstance(module, LoraLayer):
+                module.merge()
+                self.encoder.set_submodule(name, module.get_base_layer())
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):

@@ -120,7 +120,9 @@ def run_stage(
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     trainer.accelerator.wait_for_everyone()  # another process may still be reading the best checkpoint
     if is_main():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(stage.folder / "model")
+        found = trainer.accelerator.unwrap_model(trainer.model)
+        found.merge()
+        found.save_pretrained(stage.folder / "model")
         for path in (stage.folder / "model").iterdir():
             with path.open("rb+") as file:
                 os.fsync(file.fileno())  # it is on the disk before its checkpoints are gone
