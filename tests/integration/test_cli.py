@@ -727,7 +727,8 @@ def test_train_of_bad_input(here: Path, article: Path) -> None:
     assert "no paragraph of the corpus has a label, expected at least two" in result.stderr
     result = nutgraf("train", "authored", "--recipe", "none.toml", "--out", "m")
     assert (
-        "the recipes that ship with nutgraf are distil, encoder-base, encoder-small, fine-tune, linear" in result.stderr
+        "the recipes that ship with nutgraf are distil, encoder-base, encoder-small, fine-tune, linear, lora"
+        in result.stderr
     )
     (here / "wrong.toml").write_text('kind = "linear"\n[fit]\nC = "much"\n')
     result = nutgraf("train", "authored", "--recipe", "wrong.toml", "--out", "m")

@@ -760,6 +760,9 @@ def test_frozen_layers_stay_as_they_are(
     assert any(".layer.1." in name for name in set(before) - same)
     with pytest.raises(DataError, match=r"frozen_layers is 99, and the encoder has \d layers"):
         train(authored[25:35], tmp_path / "n", recipe=encoder_recipe(fit={"frozen_layers": 99}), held_out=0)
+    recipe = encoder_recipe(fit={"frozen_layers": 2, "lora_rank": 4})
+    with pytest.raises(DataError, match=r"frozen_layers is 2, which leaves fit.lora_rank no layer"):
+        train(authored[25:35], tmp_path / "n", recipe=recipe, held_out=0)
 
 
 def test_what_low_rank_adaptation_changes(

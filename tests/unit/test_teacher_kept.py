@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.teacher import ADAPTER, keep, restore
+from benchmarks.teacher import ADAPTER, ENCODER, keep, restore
+from safetensors import safe_open
 
 from nutgraf.artefact import MANIFEST, ModelFolder
 from nutgraf.encoder import GRAPH
@@ -62,3 +65,18 @@ def test_what_cannot_be_kept_or_restored(
         restore(tmp_path / "kept", tmp_path / "m", tmp_path / "again")
     with pytest.raises(ModelError, match="already holds a model"):
         restore(tmp_path / "kept", pretrained("bert"), tmp_path / "m")
+
+
+def test_the_teacher_of_the_repository_is_whole() -> None:
+    kept = Path(__file__).parents[2] / "training" / "teacher"
+    manifest = json.loads((kept / MANIFEST).read_text(encoding="utf-8"))
+    small = set(manifest["files"]) - {GRAPH, KEPT[1]}
+    assert {file.name for file in kept.iterdir()} == {*small, MANIFEST, ADAPTER}
+    for name in small:
+        assert hashlib.sha256((kept / name).read_bytes()).hexdigest() == manifest["files"][name]["sha256"]
+    with safe_open(kept / ADAPTER, "np") as opened:
+        names = set(opened.keys())
+        assert ENCODER in opened.metadata()
+    encoder = {name for name in names if name.startswith("encoder.")}
+    assert encoder == {f"{name.rsplit('.', 1)[0]}.{side}" for name in encoder for side in ("left", "right")}
+    assert {name.split(".")[0] for name in names - encoder} == {"positions", "dense", "classifier"}

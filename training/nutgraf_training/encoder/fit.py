@@ -203,7 +203,7 @@ class _Work:
                 hint="set it lower in a copy of the recipe, and headline, lead, context and paragraph with it",
             )
         try:
-            model.freeze(self.recipe.fit.frozen_layers)
+            self._limit(model)
         except ValueError as error:
             raise DataError(str(error), hint="set it lower in a copy of the recipe") from None
         known, size = model.config.encoder.vocab_size, self.tokenizer.get_vocab_size()
@@ -212,6 +212,11 @@ class _Work:
                 f"the tokenizer of {name} has {size:,} tokens, and its encoder {known:,}",
                 hint="take the tokenizer that the encoder was trained with",
             )
+
+    def _limit(self, model: NutgrafModel) -> None:
+        """Keeps from learning what the recipe says."""
+        model.freeze(self.recipe.fit.frozen_layers)
+        model.adapt(self.recipe.fit.lora_rank, self.recipe.fit.frozen_layers)
 
     def fresh(self) -> NutgrafModel:
         """The pretrained encoder with a classifier that knows nothing, or the trained model that the recipe names.
@@ -285,10 +290,8 @@ class _Work:
 
         def begin() -> NutgrafModel:
             model = start()
-            fit = self.recipe.fit
-            model.freeze(fit.frozen_layers)
-            model.adapt(fit.lora_rank, fit.frozen_layers)
-            if fit.simulate_int8:
+            self._limit(model)
+            if self.recipe.fit.simulate_int8:
                 simulate_int8(model.encoder)
             return model
 

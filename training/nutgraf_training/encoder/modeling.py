@@ -179,11 +179,16 @@ class NutgrafModel(PreTrainedModel):
         Args:
             rank: of those matrices; 0 adapts nothing.
             frozen: how many of the lowest layers have none.
+
+        Raises:
+            ValueError: those are all layers.
         """
         if not rank:
             return
         inside = {id(part) for layer in self._layers()[frozen:] for part in layer.modules()}
         names = [n for n, m in self.encoder.named_modules() if isinstance(m, nn.Linear) and id(m) in inside]
+        if not names:
+            raise ValueError(f"fit.frozen_layers is {frozen}, which leaves fit.lora_rank no layer")
         self.encoder.requires_grad_(False)
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=names), self.encoder)
 
