@@ -2,6 +2,7 @@
 
 What low-rank adaptation (``fit.lora_rank``) changes of a matrix is the product of two narrow ones. ``keep`` finds those
 of a model folder with its weights (``export.keep_weights``) by singular values; ``restore`` adds them to the encoder.
+The card keeps the figures of the model as it was trained: those of what is restored are a little other.
 """
 
 from __future__ import annotations
