@@ -24,10 +24,10 @@ from nutgraf_data.errors import ModelError
 from nutgraf_data.labels import LabelSet
 from nutgraf_training.encoder.export import export_graph
 from nutgraf_training.encoder.fit import weights_digest
-from nutgraf_training.encoder.modeling import NutgrafConfig, NutgrafModel
+from nutgraf_training.encoder.modeling import NutgrafModel
 from nutgraf_training.encoder.teacher import KEPT
 
-CONFIG, WEIGHTS = KEPT
+_, WEIGHTS = KEPT
 ADAPTER = "adapter.safetensors"
 #: What the adapter says of the encoder that it was taken beside: others are refused.
 ENCODER = "encoder_sha256"
@@ -70,7 +70,7 @@ def keep(model: ModelFolder, encoder: Path, kept: Path, rank: int) -> float:
     """
     if WEIGHTS not in model.files:
         raise model.refuse(f"it has no {WEIGHTS}", "train it with export.keep_weights = true")
-    base = _encoder(encoder, model.label_set, model.files[CONFIG])
+    base = NutgrafModel.from_encoder(encoder, model.label_set.labels)
     before, after = base.state_dict(), load(model.files[WEIGHTS])
     found: dict[str, Tensor] = {}
     whole = part = 0.0
@@ -112,7 +112,7 @@ def restore(kept: Path, encoder: Path, path: Path) -> ModelFolder:
     manifest = json.loads((kept / MANIFEST).read_text(encoding="utf-8"))
     files = {name: (kept / name).read_bytes() for name in manifest["files"] if name not in {GRAPH, WEIGHTS}}
     labels = LabelSet(manifest["label_set"], {each["name"]: each["description"] for each in manifest["labels"]})
-    model = _encoder(encoder, labels, files[CONFIG])
+    model = NutgrafModel.from_encoder(encoder, labels.labels)
     with safe_open(kept / ADAPTER, "pt") as opened:
         if (opened.metadata() or {}).get(ENCODER) != weights_digest(model):
             raise ModelError(f"{encoder} is not the encoder that {kept} was taken beside; name that with --encoder")
@@ -131,14 +131,6 @@ def _together(state: Mapping[str, Tensor], learned: Mapping[str, Tensor]) -> dic
             found[name] = weight + learned[f"{name}.left"].float() @ learned[f"{name}.right"].float()
         else:
             found[name] = learned[name].float() if name in learned else weight
-    return found
-
-
-def _encoder(folder: Path, labels: LabelSet, config: bytes) -> NutgrafModel:
-    """The encoder as it came, under layers that have learned nothing."""
-    model = NutgrafModel.from_encoder(folder, labels.labels)
-    found = NutgrafModel(NutgrafConfig.from_dict(json.loads(config)))
-    found.load_state_dict(model.state_dict())
     return found
 
 
