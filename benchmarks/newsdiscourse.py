@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from benchmarks.accuracy import span
 from benchmarks.common import report
 from benchmarks.environments import Bench
+from nutgraf.artefact import MANIFEST, read_model
 from nutgraf.registry import load as load_model
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
 from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
 from nutgraf_training.evaluation.predictions import gold_numbers
+from nutgraf_training.provenance import seen_articles, trained_on
 from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
 
 LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
@@ -64,14 +66,33 @@ def main() -> None:
             articles = read(file)
             predicted: list[NDArray[np.int64]] = [s.argmax(axis=1) for s, _ in tagger.score_many(articles)]
             tables = confusion_tables(gold_numbers(articles, LABELS), predicted, len(LABELS))
-            scores = score_tables(tables, LABELS.labels)
-            lines.append(
-                f"| {title} | {split} | {scores.articles:,} | {scores.paragraphs:,} | {span(scores.macro_f1)} | "
-                f"{span(scores.accuracy)} |"
-            )
+            lines.append(row(title, split, tables))
+            known = set() if recipe == "linear" else learned(options.encoder, file)
+            if known:
+                new = np.array([article.id not in known for article in articles])
+                lines.append(
+                    row(f"the same, without those whose roles `{options.encoder.name}` learned", split, tables[new])
+                )
     words = ["python", "-m", "benchmarks.newsdiscourse", "--recipe", *options.recipe, "--encoder", options.encoder.name]
     words += ["--test", options.test.name] if options.test is not None else []
     report("newsdiscourse", " ".join([*words, "--write"]), lines, write=options.write)
+
+
+def row(title: str, split: str, tables: NDArray[np.int64]) -> str:
+    """A row of the table, of confusion tables ``(articles, labels, labels)``."""
+    scores = score_tables(tables, LABELS.labels)
+    return (
+        f"| {title} | {split} | {scores.articles:,} | {scores.paragraphs:,} | {span(scores.macro_f1)} | "
+        f"{span(scores.accuracy)} |"
+    )
+
+
+def learned(encoder: Path, file: Path) -> set[str]:
+    """The ids of a zip's articles that a tagger was trained on; of an encoder as it comes none are known."""
+    if not (encoder / MANIFEST).is_file():
+        return set()
+    articles = list(read_newsdiscourse(file, unit="paragraph"))
+    return {article.id for article in seen_articles(articles, trained_on(read_model(encoder)))}
 
 
 def balanced(name: str) -> Recipe:

@@ -10,11 +10,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from benchmarks.newsdiscourse import learned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.readers.newsdiscourse import CLASSES, is_newsdiscourse, read_newsdiscourse
+from nutgraf_training.train import train
 
 SHARED = Path(os.environ.get("NUTGRAF_SHARED", Path(__file__).parents[2] / ".." / "shared"))
 
@@ -199,3 +202,12 @@ def test_the_real_release(part: str, articles: int, sentences: int, roles: str) 
             record["headline"],
         )
         assert article.extra == {"topic": record["topic"], "source": record["source"]}
+
+
+def test_articles_that_a_teacher_was_trained_on_are_told_apart(tiny_corpus: list[Article], tmp_path: Path) -> None:
+    train(tiny_corpus, tmp_path / "teacher", held_out=0)
+    body = "\n\n".join(f"S{n} {p.text}" for n, p in enumerate(tiny_corpus[0].paragraphs, 1))
+    read_before = pair(f"{TEXT[: TEXT.index('S1 ')]}{body}\n", "", stem="train 2/Crime/Xinhua_2")
+    file = archive(tmp_path, pair() | read_before)
+    assert learned(tmp_path / "teacher", file) == {"nd-train-Crime-Xinhua_2"}
+    assert learned(tmp_path, file) == set()  # an encoder as it comes
