@@ -578,7 +578,7 @@ def test_what_chose_the_state_and_was_known_before_is_said(
     path = str(result.folder.path)
     recipe = encoder_recipe(fit={"epochs": 0.2}, export=FP32)
     found = train(authored[:25], tmp_path / "m", recipe=recipe, encoder=path, held_out=0).folder
-    assert "in the training data of the model that it began with" in found.manifest["metrics"]["chosen_on"]["of"]
+    assert "read by the model that it began with" in found.manifest["metrics"]["chosen_on"]["of"]
 
 
 def test_what_chose_the_state_and_a_teacher_answered_is_said(
@@ -983,7 +983,7 @@ def test_processes_share_the_memory(
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     device.check_memory(model, 100, settings)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(DataError, match=r"set fit.batch_windows .* or fit.frozen_layers higher"):
+    with pytest.raises(DataError, match=r"set fit.batch_windows .* fit.frozen_layers higher, or fit.lora_rank above 0"):
         device.check_memory(model, 100, settings)
 
 

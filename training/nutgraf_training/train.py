@@ -253,7 +253,7 @@ def _scored(
     if len(scored) == len(articles) and not validation:
         part, of = "cross_fitted", "the training articles, each scored by a model that was fitted without it"
     if began is not None and (known := seen_articles(scored, trained_on(began))):
-        of += f" ({len(known)} of them in the training data of the model that it began with, so these are too kind)"
+        of += f" ({len(known)} of them read by the model that it began with, so these are too kind)"
     if known := seen_articles(scored, {digest for article in unlabelled for digest in paragraph_digests(article)}):
         of += f" ({len(known)} of them among those that a teacher answered, so these are too kind)"
     return part, of

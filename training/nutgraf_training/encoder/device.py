@@ -47,7 +47,8 @@ def check_memory(model: NutgrafModel, tokens: int, settings: EncoderFitSettings)
         raise DataError(
             f"training needs about {needed / 2**30:.1f} GB of {of}, and {free / 2**30:.1f} GB are free",
             hint=f"set fit.batch_windows (now {settings.batch_windows}) lower in a copy of the recipe, "
-            "and fit.accumulate higher by the same factor; or fit.frozen_layers higher",
+            "and fit.accumulate higher by the same factor; or fit.frozen_layers higher"
+            + ("" if settings.lora_rank else ", or fit.lora_rank above 0"),
         )
 
 
