@@ -985,6 +985,9 @@ def test_processes_share_the_memory(
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(DataError, match=r"set fit.batch_windows .* fit.frozen_layers higher, or fit.lora_rank above 0"):
         device.check_memory(model, 100, settings)
+    with pytest.raises(DataError, match=r"set fit.batch_windows") as refused:
+        device.check_memory(model, 100, encoder_recipe(fit={"lora_rank": 2}).fit)
+    assert "lora_rank" not in str(refused.value)  # it is set already
 
 
 def test_training_that_diverged(
