@@ -1,6 +1,6 @@
 """The published sentence-level task: NewsDiscourse (Choubey et al., ACL 2020), nine classes.
 
-Trained on the train split, the best state chosen on articles split off from it, scored once on the validation split; on
+Trained on the train split, the best state chosen on articles split off from it, scored on the validation split; on
 the official test split, too, where its zip is given.
 """
 
@@ -20,6 +20,7 @@ from benchmarks.common import report
 from benchmarks.environments import Bench
 from nutgraf.artefact import MANIFEST, read_model
 from nutgraf.registry import load as load_model
+from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
@@ -33,6 +34,7 @@ LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
 BALANCE = 0.4
 EPOCHS = 4.0
 OTHER = "others"
+MEAN = "the mean of the probabilities of the encoders' rows"
 
 
 def main() -> None:
@@ -72,33 +74,39 @@ def main() -> None:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     bench = Bench(options.bench, options.encoder)
-    for name in options.recipe:
-        recipe = adapted(name)
-        over = f"{recipe.name} over `{options.encoder.name}`" if isinstance(recipe, EncoderRecipe) else recipe.name
-        seeds = range(options.runs if isinstance(recipe, EncoderRecipe) else 1)
-        taggers = [load_model(bench.ours(train, replace(recipe, seed=recipe.seed + seed), LABELS)) for seed in seeds]
-        for split, articles in found.items():
-            scored = [[scores for scores, _ in tagger.score_many(articles)] for tagger in taggers]
-            known = learned(options.encoder, splits[split]) if isinstance(recipe, EncoderRecipe) else set()
-            new = np.array([article.id not in known for article in articles])
-            where = np.array([article.outlet or OTHER for article in articles])
-            titles = [f"{over}, seed {seed}" for seed in seeds] if len(seeds) > 1 else [over]
-            if len(seeds) > 1:
-                titles.append(f"{over}, the mean of the probabilities of those")
-                scored.append([np.mean(each, axis=0) for each in zip(*scored, strict=True)])
-            for title, scores in zip(titles, scored, strict=True):
-                predicted = [each.argmax(axis=1) for each in scores]
-                tables = confusion_tables(gold_numbers(articles, LABELS), predicted, len(LABELS))
-                lines.append(row(title, split, tables))
-                if known:
-                    lines.append(
-                        row(f"… without those whose roles `{options.encoder.name}` learned", split, tables[new])
-                    )
-            lines += [row(f"… of {outlet}", split, tables[where == outlet]) for outlet in np.unique(where)]
+    linear: dict[str, Tagger] = {}
+    encoders: dict[str, Tagger] = {}
+    for recipe in map(adapted, options.recipe):
+        if isinstance(recipe, EncoderRecipe):
+            for seed in range(recipe.seed, recipe.seed + options.runs):
+                title = f"{recipe.name} over `{options.encoder.name}`, seed {seed}"
+                encoders[title] = load_model(bench.ours(train, replace(recipe, seed=seed), LABELS))
+        else:
+            linear[recipe.name] = load_model(bench.ours(train, recipe, LABELS))
+    for split, articles in found.items():
+        gold = gold_numbers(articles, LABELS)
+        known = learned(options.encoder, splits[split]) if encoders else set()
+        new = np.array([article.id not in known for article in articles])
+        where = np.array([article.outlet or OTHER for article in articles])
+        scored = {title: probabilities(tagger, articles) for title, tagger in {**linear, **encoders}.items()}
+        if len(encoders) > 1:
+            scored[MEAN] = [np.mean(each, axis=0) for each in zip(*(scored[title] for title in encoders), strict=True)]
+        for title, scores in scored.items():
+            tables = confusion_tables(gold, [each.argmax(axis=1) for each in scores], len(LABELS))
+            lines.append(row(title, split, tables))
+            if known and title not in linear:
+                lines.append(row(f"… without those whose roles `{options.encoder.name}` learned", split, tables[new]))
+            if title in linear or title == list(scored)[-1]:
+                lines += [row(f"… of {outlet}", split, tables[where == outlet]) for outlet in np.unique(where)]
     words = ["python", "-m", "benchmarks.newsdiscourse", "--recipe", *options.recipe]
     words += ["--encoder", options.encoder.name, "--runs", str(options.runs)]
     words += ["--test", options.test.name] if options.test is not None else []
     report("newsdiscourse", " ".join([*words, "--write"]), lines, write=options.write)
+
+
+def probabilities(tagger: Tagger, articles: Sequence[Article]) -> list[NDArray[np.float64]]:
+    """Of each article ``(sentences, classes)``."""
+    return [scores for scores, _ in tagger.score_many(articles)]
 
 
 def outlets(articles: Sequence[Article]) -> str:
@@ -125,11 +133,12 @@ def learned(encoder: Path, file: Path) -> set[str]:
 
 
 def adapted(name: str) -> Recipe:
-    """The recipe; an encoder's reads few articles several times, and is for macro-F1."""
+    """The recipe; an encoder's is for macro-F1, and LoRA reads few articles several times, as the others do anyway."""
     recipe = load_recipe(name)
     if isinstance(recipe, EncoderRecipe):
-        fit, chain = replace(recipe.fit, epochs=EPOCHS), replace(recipe.chain, balance=BALANCE)
-        return replace(recipe, fit=fit, chain=chain)
+        recipe = replace(recipe, chain=replace(recipe.chain, balance=BALANCE))
+        if recipe.fit.lora_rank:
+            recipe = replace(recipe, fit=replace(recipe.fit, epochs=EPOCHS))
     return recipe
 
 
