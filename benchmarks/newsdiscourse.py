@@ -32,7 +32,9 @@ from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
 LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
 #: Of encoders: macro-F1 counts rare classes, too. Chosen on the training articles that chose the best state.
 BALANCE = 0.4
+#: Of recipes with LoRA, whose own are for many articles; those of all weights read few articles as often already.
 EPOCHS = 4.0
+#: Outlet of articles that name none.
 OTHER = "others"
 MEAN = "the mean of the probabilities of the encoders' rows"
 
@@ -105,7 +107,7 @@ def main() -> None:
 
 
 def probabilities(tagger: Tagger, articles: Sequence[Article]) -> list[NDArray[np.float64]]:
-    """Of each article ``(sentences, classes)``."""
+    """Of each article, probabilities ``(sentences, classes)``."""
     return [scores for scores, _ in tagger.score_many(articles)]
 
 
@@ -133,7 +135,7 @@ def learned(encoder: Path, file: Path) -> set[str]:
 
 
 def adapted(name: str) -> Recipe:
-    """The recipe; an encoder's is for macro-F1, and LoRA reads few articles several times, as the others do anyway."""
+    """The recipe, an encoder's with `BALANCE` and, where it has LoRA, `EPOCHS`, whatever it says of these."""
     recipe = load_recipe(name)
     if isinstance(recipe, EncoderRecipe):
         recipe = replace(recipe, chain=replace(recipe.chain, balance=BALANCE))
