@@ -27,12 +27,12 @@ from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
 from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
 from nutgraf_training.evaluation.predictions import gold_numbers
 from nutgraf_training.provenance import seen_articles, trained_on
-from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe
+from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe, recipe_names
 
 LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
 #: Of encoders: macro-F1 counts rare classes, too. Chosen on the training articles that chose the best state.
 BALANCE = 0.4
-#: Of recipes with LoRA, whose own are for many articles; those of all weights read few articles as often already.
+#: Of `lora`, whose own is for many articles; recipes of all weights read few articles as often already.
 EPOCHS = 4.0
 #: Outlet of articles that name none.
 OTHER = "others"
@@ -45,11 +45,11 @@ def main() -> None:
     parser.add_argument("--zips", type=Path, default=Path("corpora"), help="folder of train.zip and validation.zip")
     parser.add_argument("--test", type=Path, default=None, help="the official test split, a zip like the other two")
     parser.add_argument("--bench", type=Path, default=Path("bench"), help="folder for models and interim results")
-    parser.add_argument("--recipe", nargs="+", default=["linear", "lora"])
+    parser.add_argument("--recipe", nargs="+", default=["linear", "lora", "encoder-base"])
     parser.add_argument(
         "--runs",
         type=int,
-        default=2,
+        default=1,
         help="fine-tunings of an encoder recipe, each with its seed and held-out articles",
     )
     parser.add_argument(
@@ -135,9 +135,9 @@ def learned(encoder: Path, file: Path) -> set[str]:
 
 
 def adapted(name: str) -> Recipe:
-    """The recipe, an encoder's with `BALANCE` and, where it has LoRA, `EPOCHS`, whatever it says of these."""
+    """A recipe that ships with nutgraf, an encoder's with `BALANCE` and `lora` with `EPOCHS`; a user's own as it is."""
     recipe = load_recipe(name)
-    if isinstance(recipe, EncoderRecipe):
+    if isinstance(recipe, EncoderRecipe) and name in recipe_names():
         recipe = replace(recipe, chain=replace(recipe.chain, balance=BALANCE))
         if recipe.fit.lora_rank:
             recipe = replace(recipe, fit=replace(recipe.fit, epochs=EPOCHS))

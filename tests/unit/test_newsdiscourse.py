@@ -10,13 +10,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from benchmarks.newsdiscourse import learned
+from benchmarks.newsdiscourse import BALANCE, EPOCHS, adapted, learned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
 from nutgraf_data.readers.newsdiscourse import CLASSES, is_newsdiscourse, read_newsdiscourse
+from nutgraf_training.recipe import EncoderRecipe, load_recipe
 from nutgraf_training.train import train
 
 SHARED = Path(os.environ.get("NUTGRAF_SHARED", Path(__file__).parents[2] / ".." / "shared"))
@@ -211,3 +212,13 @@ def test_articles_that_a_teacher_was_trained_on_are_told_apart(tiny_corpus: list
     file = archive(tmp_path, pair() | read_before)
     assert learned(tmp_path / "teacher", file) == {"nd-train-Crime-Xinhua_2"}
     assert learned(tmp_path, file) == set()  # an encoder as it comes
+
+
+def test_the_benchmark_changes_recipes_that_ship_but_no_copy(tmp_path: Path) -> None:
+    lora, shipped = adapted("lora"), load_recipe("lora")
+    assert isinstance(lora, EncoderRecipe)
+    assert (lora.fit.epochs, lora.chain.balance) == (EPOCHS, BALANCE)
+    assert adapted("linear") == load_recipe("linear")
+    copy = tmp_path / "copy.toml"
+    copy.write_bytes(shipped.to_toml())
+    assert adapted(str(copy)) == load_recipe(copy)
