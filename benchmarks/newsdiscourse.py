@@ -24,15 +24,15 @@ from nutgraf.tagger import Tagger
 from nutgraf_data.article import Article
 from nutgraf_data.labels import LabelSet
 from nutgraf_data.readers.newsdiscourse import CLASSES, read_newsdiscourse
-from nutgraf_training.evaluation.metrics import confusion_tables, score_tables
-from nutgraf_training.evaluation.predictions import gold_numbers
+from nutgraf_training.evaluation.metrics import score_tables
+from nutgraf_training.evaluation.predictions import predictions_of
 from nutgraf_training.provenance import seen_articles, trained_on
 from nutgraf_training.recipe import EncoderRecipe, Recipe, load_recipe, recipe_names
 
 LABELS = LabelSet("newsdiscourse", dict.fromkeys(CLASSES, ""))
 #: Of encoders: macro-F1 counts rare classes, too. Chosen on the training articles that chose the best state.
 BALANCE = 0.4
-#: Of `lora`, whose own is for many articles; recipes of all weights read few articles as often already.
+#: Of encoders: some recipes have fewer, for more articles than are in the train split.
 EPOCHS = 4.0
 #: Outlet of articles that name none.
 OTHER = "others"
@@ -76,39 +76,33 @@ def main() -> None:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     bench = Bench(options.bench, options.encoder)
-    linear: dict[str, Tagger] = {}
-    encoders: dict[str, Tagger] = {}
+    taggers: dict[str, Tagger] = {}
+    encoders: list[str] = []
     for recipe in map(adapted, options.recipe):
         if isinstance(recipe, EncoderRecipe):
             for seed in range(recipe.seed, recipe.seed + options.runs):
-                title = f"{recipe.name} over `{options.encoder.name}`, seed {seed}"
-                encoders[title] = load_model(bench.ours(train, replace(recipe, seed=seed), LABELS))
+                encoders.append(f"{recipe.name} over `{options.encoder.name}`, seed {seed}")
+                taggers[encoders[-1]] = load_model(bench.ours(train, replace(recipe, seed=seed), LABELS))
         else:
-            linear[recipe.name] = load_model(bench.ours(train, recipe, LABELS))
+            taggers[recipe.name] = load_model(bench.ours(train, recipe, LABELS))
     for split, articles in found.items():
-        gold = gold_numbers(articles, LABELS)
-        known = learned(options.encoder, splits[split]) if encoders else set()
+        known = learned(options.encoder, splits[split])
         new = np.array([article.id not in known for article in articles])
         where = np.array([article.outlet or OTHER for article in articles])
-        scored = {title: probabilities(tagger, articles) for title, tagger in {**linear, **encoders}.items()}
+        predicted = {title: predictions_of(tagger, articles) for title, tagger in taggers.items()}
         if len(encoders) > 1:
-            scored[MEAN] = [np.mean(each, axis=0) for each in zip(*(scored[title] for title in encoders), strict=True)]
-        for title, scores in scored.items():
-            tables = confusion_tables(gold, [each.argmax(axis=1) for each in scores], len(LABELS))
+            scores = np.mean([predicted[title].scores for title in encoders], axis=0)
+            predicted[MEAN] = replace(predicted[encoders[0]], scores=scores)
+        for title, predictions in predicted.items():
+            tables = predictions.tables()
             lines.append(row(title, split, tables))
-            if known and title not in linear:
+            lines += [row(f"… of {outlet}", split, tables[where == outlet]) for outlet in np.unique(where)]
+            if known:
                 lines.append(row(f"… without those whose roles `{options.encoder.name}` learned", split, tables[new]))
-            if title in linear or title == list(scored)[-1]:
-                lines += [row(f"… of {outlet}", split, tables[where == outlet]) for outlet in np.unique(where)]
     words = ["python", "-m", "benchmarks.newsdiscourse", "--recipe", *options.recipe]
     words += ["--encoder", options.encoder.name, "--runs", str(options.runs)]
     words += ["--test", options.test.name] if options.test is not None else []
     report("newsdiscourse", " ".join([*words, "--write"]), lines, write=options.write)
-
-
-def probabilities(tagger: Tagger, articles: Sequence[Article]) -> list[NDArray[np.float64]]:
-    """Of each article, probabilities ``(sentences, classes)``."""
-    return [scores for scores, _ in tagger.score_many(articles)]
 
 
 def outlets(articles: Sequence[Article]) -> str:
@@ -135,12 +129,11 @@ def learned(encoder: Path, file: Path) -> set[str]:
 
 
 def adapted(name: str) -> Recipe:
-    """A recipe that ships with nutgraf, an encoder's with `BALANCE` and `lora` with `EPOCHS`; a user's own as it is."""
+    """A recipe that ships with nutgraf, an encoder's with `BALANCE` and `EPOCHS`; a user's own as it is."""
     recipe = load_recipe(name)
     if isinstance(recipe, EncoderRecipe) and name in recipe_names():
-        recipe = replace(recipe, chain=replace(recipe.chain, balance=BALANCE))
-        if recipe.fit.lora_rank:
-            recipe = replace(recipe, fit=replace(recipe.fit, epochs=EPOCHS))
+        fit, chain = replace(recipe.fit, epochs=EPOCHS), replace(recipe.chain, balance=BALANCE)
+        return replace(recipe, fit=fit, chain=chain)
     return recipe
 
 
