@@ -37,6 +37,7 @@ def arguments(about: str, *, bench: bool = False, models: bool = False) -> argpa
         models: it also scores models that do not ship: ``--model TITLE=FOLDER``.
     """
     parser = argparse.ArgumentParser(description=about)
+    parser.set_defaults(peers=None, models=[])
     parser.add_argument(
         "--corpora",
         type=Path,

@@ -31,6 +31,7 @@ _LABELS = (
     "nearest-train",
     "nearest-dev",
     "second-pass",
+    "world-dev-second",
 )
 
 
