@@ -7,6 +7,7 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from nutgraf_data import corpora
 from nutgraf_data.article import Article
 from nutgraf_data.labels import NEWS_ROLES
 from nutgraf_data.readers import read_articles
-from nutgraf_training.evaluation.predictions import gold_numbers
+from nutgraf_training.evaluation.predictions import Predictions, gold_numbers
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 REAL = ("newswire-train", "world-train", "general-train")
@@ -37,7 +38,7 @@ def arguments(about: str, *, bench: bool = False, models: bool = False) -> argpa
         models: it also scores models that do not ship: ``--model TITLE=FOLDER``.
     """
     parser = argparse.ArgumentParser(description=about)
-    parser.set_defaults(peers=None, models=[])
+    parser.set_defaults(peers=None)
     parser.add_argument(
         "--corpora",
         type=Path,
@@ -93,6 +94,15 @@ def labels(articles: Sequence[Article]) -> NDArray[np.int64]:
 def by_article(predicted: NDArray[np.int64], articles: Sequence[Article]) -> list[NDArray[np.int64]]:
     """Cuts one array for all paragraphs into one an article."""
     return np.split(predicted, np.cumsum([len(article.paragraphs) for article in articles])[:-1])
+
+
+def mean(parts: Sequence[Predictions]) -> Predictions:
+    """The mean of the probabilities ``(paragraphs, labels)`` that taggers give to the same articles.
+
+    Args:
+        parts: of the same articles and labels in the same order; one that is there twice weighs twice as much.
+    """
+    return replace(parts[0], scores=np.mean([part.scores for part in parts], axis=0))
 
 
 def command_line(name: str, options: argparse.Namespace) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy import span
-from benchmarks.common import report
+from benchmarks.common import mean, report
 from benchmarks.environments import Bench
 from nutgraf.artefact import MANIFEST, read_model
 from nutgraf.registry import load as load_model
@@ -91,8 +91,7 @@ def main() -> None:
         where = np.array([article.outlet or OTHER for article in articles])
         predicted = {title: predictions_of(tagger, articles) for title, tagger in taggers.items()}
         if len(encoders) > 1:
-            scores = np.mean([predicted[title].scores for title in encoders], axis=0)
-            predicted[MEAN] = replace(predicted[encoders[0]], scores=scores)
+            predicted[MEAN] = mean([predicted[title] for title in encoders])
         for title, predictions in predicted.items():
             tables = predictions.tables()
             lines.append(row(title, split, tables))

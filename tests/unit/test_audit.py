@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, f1_score
 
 from nutgraf_data.article import Article
 from nutgraf_data.errors import DataError
@@ -66,6 +66,8 @@ def test_agreement_of_two_annotators(authored: list[Article]) -> None:
     assert found.paragraphs == len(a)
     assert found.same == pytest.approx(1 - len(wrong) / len(a))
     assert found.kappa == pytest.approx(cohen_kappa_score(a, b))
+    assert found.macro_f1 == pytest.approx(f1_score(a, b, average="macro"))
+    assert found.to_json()["macro_f1"] == found.macro_f1
     assert sum(count for _, _, count in found.confusions) == len(wrong)
     assert set(found.labels) <= set(NEWS_ROLES.labels)
 

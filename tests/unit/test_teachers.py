@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.common import BESIDE, DEV
-from benchmarks.teachers import DEFAULT, SECOND, main, together
+from benchmarks.teachers import DEFAULT, SECOND, agreed, main, together
 
 from nutgraf.registry import load
 from nutgraf_data import corpora
@@ -35,6 +35,21 @@ def test_means_are_of_probabilities(unseen: list[Article]) -> None:
     for title, scores in sums.items():
         np.testing.assert_allclose(found[title].scores, scores)
         np.testing.assert_array_equal(found[title].gold, one.gold)
+
+
+def test_only_labels_that_both_passes_gave_count(unseen: list[Article]) -> None:
+    first = unseen[:3]
+    start, *rest = first[0].paragraphs
+    other = "boilerplate" if start.label != "boilerplate" else "analysis"
+    second = [first[1], replace(first[0], paragraphs=(replace(start, label=other), *rest))]
+    found = agreed(first, second)
+    assert [article.id for article in found] == [first[0].id, first[1].id]
+    assert [p.label for p in found[0].paragraphs] == [None, *(p.label for p in rest)]
+    assert found[1] == first[1]
+    counted = predictions_of(load("linear"), found).tables().sum()
+    assert counted == sum(len(article.paragraphs) for article in found) - 1
+    with pytest.raises(ValueError, match="shorter"):
+        agreed(first, [replace(first[0], paragraphs=tuple(rest))])
 
 
 def test_table_has_every_teacher_and_set(

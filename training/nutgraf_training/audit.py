@@ -88,12 +88,18 @@ class Agreement:
     labels: dict[str, dict[str, float]]
     confusions: tuple[tuple[str, str, int], ...]
 
+    @property
+    def macro_f1(self) -> float:
+        """The mean of the labels' F1, of one annotator against the other; labels that neither gave do not count."""
+        return float(np.mean([row["f1"] for row in self.labels.values()]))
+
     def to_json(self) -> dict[str, Any]:
         """As an object of JSON."""
         return {
             "paragraphs": self.paragraphs,
             "same": self.same,
             "kappa": None if np.isnan(self.kappa) else self.kappa,
+            "macro_f1": self.macro_f1,
             "labels": self.labels,
             "confusions": [dict(zip(("first", "second", "paragraphs"), c, strict=True)) for c in self.confusions],
         }

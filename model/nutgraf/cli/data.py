@@ -90,7 +90,10 @@ def audit(
         places = ", ".join(f"{article} {number} {label}" for article, number, label in clash.places[:6])
         print(visible(f"the same paragraph: {places}: {' '.join(clash.text.split())[:80]}"))
     if both is not None:
-        print(f"second annotator: {both.paragraphs:,} paragraphs, {both.same:.1%} the same, kappa {both.kappa:.3f}")
+        print(
+            f"second annotator: {both.paragraphs:,} paragraphs, {both.same:.1%} the same, "
+            f"kappa {both.kappa:.3f}, macro-F1 {both.macro_f1:.3f}"
+        )
         for label, row in both.labels.items():
             print(visible(f"  {label}: F1 {row['f1']:.3f} (first {row['first']:,}, second {row['second']:,})"))
         for first, other, count in both.confusions[:10]:
