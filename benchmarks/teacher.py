@@ -43,7 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--teacher", type=Path, default=Path("teacher"), help="its model folder")
     parser.add_argument("--kept", type=Path, default=Path("training/teacher"), help="the folder of what it learned")
-    parser.add_argument("--rank", type=int, default=32, help="of what is kept of a matrix")
+    parser.add_argument("--rank", type=int, default=48, help="of what is kept of a matrix")
     options = parser.parse_args()
     if options.what == "keep":
         share = keep(read_model(options.teacher), options.encoder, options.kept, options.rank)

@@ -454,6 +454,35 @@ def test_both_stages_round_as_the_export_will(
     assert len(found) == (2 if simulate else 0)
 
 
+@pytest.mark.parametrize("most", [0, 1])
+def test_training_alone_has_windows_of_its_own(
+    teach: Teach,
+    authored: list[Article],
+    unseen: list[Article],
+    encoder_recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+) -> None:
+    """``fit.most`` cuts what is learned from; what chooses the state, calibrates and is predicted is read as before."""
+    taken: list[list[int]] = []
+
+    def spy(stage: running.Stage, start: Any, rows: Dataset, held: Dataset, *rest: Any) -> NutgrafModel:
+        taken.extend([sum(each) for each in windows_] for windows_ in (rows["taken"], held["taken"]))
+        return running.run_stage(stage, start, rows, held, *rest)
+
+    monkeypatch.setattr(fitting, "run_stage", spy)
+    teach(encoder_recipe(fit={"most": most, "epochs": 0.5, "validation": 0.5}, export=FP32), 8)
+    distilled, chosen, fitted, chosen_again = taken
+    assert sum(distilled) == sum(len(article.paragraphs) for article in unseen[:8])
+    assert sum(fitted) + sum(chosen) == sum(len(article.paragraphs) for article in authored[20:26])
+    for learned in (distilled, fitted):
+        assert (set(learned) == {1}) == (most == 1)
+    assert max(chosen) > 1
+    assert chosen_again == chosen
+    assert read_model(tmp_path / "m").settings["window"]["most"] == 0
+
+
 def test_the_mean_of_several_runs(
     authored: list[Article], encoder_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ ENCODER = 'kind = "encoder"\n'
         (ENCODER + "[fit]\nlayer_decay = 1.1", r"fit.layer_decay is 1\.1, expected more than 0 and at most 1"),
         (ENCODER + "[fit]\nweight_decay = -0.1", r"fit.weight_decay is -0\.1, expected from 0 to below 1"),
         (ENCODER + "[fit]\nmin_steps = -1", "fit.min_steps is -1, expected 0 or more"),
+        (ENCODER + "[fit]\nmost = -1", "fit.most is -1, expected 0 or more"),
         (ENCODER + "[fit]\nfrozen_layers = -1", "fit.frozen_layers is -1, expected 0 or more"),
         (ENCODER + "[fit]\nlora_rank = -1", "fit.lora_rank is -1, expected 0 or more"),
         (

@@ -97,6 +97,7 @@ class EncoderFitSettings:
     layer_decay: float = 0.9
     weight_decay: float = 0.01
     warmup: float = 0.08
+    most: int = 0
     batch_windows: int = 8
     accumulate: int = 1
     dropout: float = 0.1
@@ -120,7 +121,7 @@ class EncoderFitSettings:
         for name in ("weight_decay", "warmup", "dropout", "hide_tokens", "alt_weight", "smoothing", "validation"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected from 0 to below 1")
-        for name in ("min_steps", "frozen_layers", "lora_rank"):
+        for name in ("min_steps", "most", "frozen_layers", "lora_rank"):
             if getattr(self, name) < 0:
                 raise ValueError(f"fit.{name} is {getattr(self, name)}, expected 0 or more")
         if self.folds < 0 or self.folds == 1:

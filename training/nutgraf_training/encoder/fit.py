@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -238,12 +238,15 @@ class _Work:
             for window in windows(self.encoded[member], self.recipe.window, self.first, self.last)
         ]
 
-    def cut(self, encoded: Sequence[Encoded], targets: Sequence[NDArray[np.float32]]) -> Dataset:
-        return make_dataset(encoded, targets, self.recipe.window, self.first, self.last)
+    def cut(self, encoded: Sequence[Encoded], targets: Sequence[NDArray[np.float32]], *, training: bool) -> Dataset:
+        settings, most = self.recipe.window, self.recipe.fit.most
+        if training and most:
+            settings = replace(settings, most=most)
+        return make_dataset(encoded, targets, settings, self.first, self.last)
 
-    def rows(self, members: Sequence[int] | Ints) -> Dataset:
-        """Windows of some of the articles."""
-        return self.cut([self.encoded[i] for i in members], [self.targets[i] for i in members])
+    def rows(self, members: Sequence[int] | Ints, *, training: bool = False) -> Dataset:
+        """Windows of some of the articles, as prediction or as training cuts them."""
+        return self.cut([self.encoded[i] for i in members], [self.targets[i] for i in members], training=training)
 
     def train(
         self,
@@ -258,7 +261,8 @@ class _Work:
         members = [i for i in members if self.targets[i].any()]
         if not members:
             raise DataError("none of the articles to train on has a label", hint="expected labels in more articles")
-        rows, chosen_on = self.rows(members), self.rows(held) if held is not None and len(held) else None
+        rows = self.rows(members, training=True)
+        chosen_on = self.rows(held) if held is not None and len(held) else None
         found = []
         for number in range(fit.runs):
             title = f"{name}, run {number + 1} of {fit.runs}" if fit.runs > 1 else name
@@ -278,7 +282,7 @@ class _Work:
         settings = self.recipe.distil
         targets = ask(teachers, unlabelled, settings.temperature, answers, self.recipe.fit, self.say)
         stage = Stage("distilling", self.run / "distil", settings.epochs, settings.learning_rate, self.recipe.seed)
-        rows = self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets)
+        rows = self.cut(encode(unlabelled, self.tokenizer, self.recipe.window), targets, training=True)
         chosen_on = self.rows(held) if len(held) else None
         self.run_stage(stage, self.fresh, rows, chosen_on)
         return lambda: read_result(stage.folder)
