@@ -468,7 +468,7 @@ def test_training_alone_has_windows_of_its_own(
     taken: list[list[int]] = []
 
     def spy(stage: running.Stage, start: Any, rows: Dataset, held: Dataset, *rest: Any) -> NutgrafModel:
-        taken.extend([sum(each) for each in windows_] for windows_ in (rows["taken"], held["taken"]))
+        taken.extend([sum(each) for each in part["taken"]] for part in (rows, held))
         return running.run_stage(stage, start, rows, held, *rest)
 
     monkeypatch.setattr(fitting, "run_stage", spy)
